@@ -1,0 +1,1 @@
+"""Bytes, arrays and the catalog. Knows neither HTTP nor JSON."""

@@ -1,0 +1,1 @@
+"""The SQL side: what there is, whose it is and how it hangs together."""

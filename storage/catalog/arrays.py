@@ -1,0 +1,106 @@
+"""From rows of the catalog to what can be read: arrays, and the axes they lie on."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from storage.calibration import Calibration
+from storage.catalog.models import Datafile, NeoObject, Spike
+from storage.errors import SelectionError
+from storage.hdf5.chunk_index import ChunkIndex, grid_of
+from storage.hdf5.dataset import Chunked, Contiguous, Dataset, Timings
+from storage.hdf5.filters import Filter
+from storage.reader import Reader, StoredArray
+from storage.selection import RegularAxis, TimeAxis
+from storage.times import BLOCK_ROWS, IrregularAxis, TimeBlocks
+from storage.units import decimal, hertz, seconds
+
+
+def stored_array(datafile: Datafile) -> StoredArray:
+    """Return how to read a datafile."""
+    offsets = datafile.sidecar_offsets or {}
+    inline = "values" in offsets
+    dataset = Dataset(
+        file=datafile.sidecar if inline and datafile.sidecar else datafile.file.name,
+        pin=None if inline else datafile.file.pin,
+        dtype=np.dtype(datafile.dtype),
+        shape=tuple(datafile.dataset_shape),
+        layout=Contiguous(offsets["values"]) if inline else _layout(datafile),
+        fill=bytes.fromhex(datafile.fill),
+    )
+    return StoredArray(
+        dataset=dataset,
+        first_row=datafile.first_row,
+        n_samples=datafile.n_samples,
+        column=datafile.column,
+        calibration=_calibration(datafile.calibration),
+    )
+
+
+def axis_of(owner: NeoObject, reader: Reader, timings: Timings) -> TimeAxis:
+    """Return the time axis that all arrays of an object lie on.
+
+    Raises
+    ------
+    SelectionError
+        If an object of this type has no array, or one that is not sliced.
+    """
+    if not owner.array_fields or isinstance(owner, Spike):
+        what = "has no array" if not owner.array_fields else "has one short waveform, which is not sliced"
+        raise SelectionError(f"a {owner.type_name} {what}")
+    return _regular(owner) if owner.time_field is None else _irregular(owner, reader, timings)
+
+
+def is_time_field(owner_type: type[NeoObject], field: str) -> bool:
+    """Whether an array field holds what has only strides: anything but a signal."""
+    return not (field == "signal" or owner_type is Spike)
+
+
+def _regular(owner: Any) -> RegularAxis:
+    per_second = decimal(owner.sampling_rate) * hertz(owner.sampling_rate_units)
+    return RegularAxis(
+        t_start=decimal(owner.t_start),
+        sampling_rate=per_second * seconds(owner.t_start_units),
+        n_samples=owner.signal.n_samples if owner.signal else 0,
+        unit=owner.t_start_units,
+    )
+
+
+def _irregular(owner: Any, reader: Reader, timings: Timings) -> IrregularAxis:
+    datafile = owner.times
+    array_unit = datafile.units or "s"
+    unit = getattr(owner, "t_start_units", None) or array_unit
+    return IrregularAxis(
+        reader=reader,
+        times=stored_array(datafile),
+        blocks=_time_blocks(datafile),
+        unit=unit,
+        per_unit=Fraction(seconds(unit), seconds(array_unit)),
+        timings=timings,
+    )
+
+
+def _time_blocks(datafile: Datafile) -> TimeBlocks:
+    rows = datafile.chunk_shape[0] if datafile.chunk_shape else BLOCK_ROWS
+    offsets = datafile.sidecar_offsets or {}
+    n_blocks = -(-datafile.dataset_shape[0] // rows)
+    return TimeBlocks(datafile.sidecar or "", offsets.get("blocks", 0), n_blocks, rows)
+
+
+def _layout(datafile: Datafile) -> Contiguous | Chunked:
+    if datafile.chunk_shape is None:
+        return Contiguous(datafile.byte_offset)
+    assert datafile.sidecar is not None and datafile.sidecar_offsets is not None
+    chunk_shape = tuple(datafile.chunk_shape)
+    n_rows = int(np.prod(grid_of(tuple(datafile.dataset_shape), chunk_shape)))
+    filters = tuple(Filter(number, tuple(values)) for number, values in datafile.filters or ())
+    return Chunked(
+        chunk_shape, filters, ChunkIndex(datafile.sidecar, datafile.sidecar_offsets.get("chunks", 0), n_rows)
+    )
+
+
+def _calibration(stored: dict[str, Any] | None) -> Calibration | None:
+    return None if stored is None else Calibration(tuple(stored["gain"]), stored["offset"])

@@ -1,0 +1,130 @@
+"""Getting and listing what the catalog holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, literal, select, union_all
+from sqlalchemy.orm import Session
+
+from storage.catalog.models import (
+    ACTIVE,
+    TYPES,
+    Datafile,
+    NeoObject,
+    RecordingChannel,
+    StoredFile,
+    Unit,
+    unit_recordingchannel,
+)
+from storage.catalog.permissions import Caller, readable
+from storage.errors import NotFound
+
+MAX_ID = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One array field of one object that links a datafile."""
+
+    type_name: str
+    object_id: int
+    field: str
+    owner_id: int | None
+    safety_level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A run of a list."""
+
+    objects: Sequence[Any]
+    total: int
+    """Objects that the filters match."""
+
+
+def get(session: Session, model: type[Any], id_: int) -> Any:
+    """Return one active row; raises NotFound, also for what is archived."""
+    found = session.get(model, id_) if id_ <= MAX_ID else None
+    if found is None or found.current_state != ACTIVE:
+        raise NotFound(f"there is no {model.__tablename__} {id_}")
+    return found
+
+
+def list_objects(
+    session: Session,
+    model: type[Any],
+    caller: Caller,
+    conditions: Iterable[ColumnElement[bool]],
+    *,
+    offset: int,
+    limit: int,
+) -> Page:
+    """Return a run of the active rows that the caller may read and that meet the conditions, by id."""
+    matches = [model.current_state == ACTIVE, readable(model, caller), *conditions]
+    total = session.scalar(select(func.count()).select_from(model).where(*matches)) or 0
+    rows = session.scalars(select(model).where(*matches).order_by(model.id).offset(offset).limit(limit))
+    return Page(rows.unique().all(), total)
+
+
+def children(
+    session: Session, objects: Sequence[NeoObject], caller: Caller
+) -> dict[int, dict[str, list[int]]]:
+    """Return, for objects of one type, the ids of their children by type, those the caller may read."""
+    if not objects:
+        return {}
+    ids = [found.id for found in objects]
+    kinds = child_types(type(objects[0]))
+    found: dict[int, dict[str, list[int]]] = {id_: {kind: [] for kind in kinds} for id_ in ids}
+    queries = [_children_of(type(objects[0]), kind, ids, caller) for kind in kinds]
+    if queries:
+        for kind, parent_id, child_id in session.execute(union_all(*queries).order_by("child_id")):
+            found[parent_id][kind].append(child_id)
+    return found
+
+
+def child_types(model: type[NeoObject]) -> tuple[str, ...]:
+    """Return the names of the types that have this one as a parent."""
+    return tuple(name for name, child in TYPES.items() if model.type_name in child.parent_fields)
+
+
+def uses_of(session: Session, datafile_id: int) -> list[Use]:
+    """Return every active use of a datafile, in one statement."""
+    return [Use(*row) for row in session.execute(_uses(Datafile.id == datafile_id))]
+
+
+def uses_of_file(session: Session, file_id: int) -> list[Use]:
+    """Return every active use of any datafile made from a stored file."""
+    return [Use(*row) for row in session.execute(_uses(Datafile.file_id == file_id))]
+
+
+def stored_file(session: Session, name: str) -> StoredFile | None:
+    """Return a file by its key or URL."""
+    return session.scalar(select(StoredFile).where(StoredFile.name == name))
+
+
+def _uses(condition: ColumnElement[bool]) -> Any:
+    return union_all(
+        *(
+            select(literal(name), model.id, literal(field), model.owner_id, model.safety_level)
+            .join(Datafile, getattr(model, f"{field}_id") == Datafile.id)
+            .where(condition, model.current_state == ACTIVE)
+            for name, model in TYPES.items()
+            for field in model.array_fields
+        )
+    )
+
+
+def _children_of(model: type[NeoObject], kind: str, ids: Sequence[int], caller: Caller) -> Any:
+    child = TYPES[kind]
+    if child is Unit and model is RecordingChannel:
+        parent_id, child_id = unit_recordingchannel.c.recordingchannel_id, Unit.id
+        rows = select(literal(kind), parent_id, child_id.label("child_id")).join(
+            Unit, unit_recordingchannel.c.unit_id == Unit.id
+        )
+    else:
+        parent_id = getattr(child, f"{model.type_name}_id")
+        rows = select(literal(kind), parent_id, child.id.label("child_id"))
+    return rows.where(parent_id.in_(ids), child.current_state == ACTIVE, readable(child, caller))

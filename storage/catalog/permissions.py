@@ -1,0 +1,82 @@
+"""Who may do what: the one place that decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy import ColumnElement
+
+from storage.catalog.models import PUBLIC
+from storage.errors import StorageError
+
+
+class LoginNeeded(StorageError):
+    """Nobody is logged in, and somebody might be allowed."""
+
+
+class Forbidden(StorageError):
+    """Who is logged in may not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks; ``username`` is None for nobody."""
+
+    user_id: int | None = None
+    username: str | None = None
+
+
+NOBODY = Caller()
+
+
+class Thing(Protocol):
+    """Whatever has an owner and a safety level: objects and datafiles, or what the catalog says of them."""
+
+    @property
+    def owner_id(self) -> int | None: ...
+    @property
+    def safety_level(self) -> int: ...
+
+
+def may_read(caller: Caller, thing: Thing) -> bool:
+    """Whether a caller may read one object or, for its own sake, one datafile."""
+    return thing.safety_level == PUBLIC or may_write(caller, thing)
+
+
+def may_write(caller: Caller, thing: Thing) -> bool:
+    """Whether a caller may change an object or datafile."""
+    return caller.user_id is not None and caller.user_id == thing.owner_id
+
+
+def may_read_array(caller: Caller, datafile: Thing, uses: Iterable[Thing]) -> bool:
+    """Whether a caller may read a datafile, for its own sake or through an object that uses it.
+
+    An object lends its readers a datafile only if its owner may write that datafile: linking somebody
+    else's array publishes nothing.
+    """
+    return may_read(caller, datafile) or any(
+        may_read(caller, use) and use.owner_id == datafile.owner_id for use in uses
+    )
+
+
+def require_read(caller: Caller, thing: Thing, *, uses: Iterable[Thing] = ()) -> None:
+    """Raise LoginNeeded or Forbidden unless the caller may read."""
+    if may_read_array(caller, thing, uses):
+        return
+    if caller.user_id is None:
+        raise LoginNeeded("this is not public: log in to read it")
+    raise Forbidden(f"{caller.username} may not read this; ask its owner to share it")
+
+
+def require_read_all(caller: Caller, things: Iterable[Thing]) -> None:
+    """Raise LoginNeeded or Forbidden unless the caller may read every one of them."""
+    for thing in things:
+        require_read(caller, thing)
+
+
+def readable(model: Any, caller: Caller) -> ColumnElement[bool]:
+    """Return the condition that rows of a list meet: what ``may_read`` says, in SQL."""
+    public: ColumnElement[bool] = model.safety_level == PUBLIC
+    return public if caller.user_id is None else public | (model.owner_id == caller.user_id)

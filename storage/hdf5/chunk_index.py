@@ -1,0 +1,116 @@
+"""Where each chunk of a dataset lies in its file: built once with libhdf5, read by byte ranges ever after."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from math import prod
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.cache import Cache
+from storage.errors import Refused
+from storage.objectstore import ObjectStore
+from storage.ranges import ByteRange, coalesce
+
+ROW = np.dtype([("byte_offset", "<u8"), ("nbytes", "<u4"), ("filter_mask", "<u4")])
+"""One chunk. A chunk that was never written has ``byte_offset`` ``MISSING`` and is the fill value."""
+
+MISSING = np.uint64(2**64 - 1)
+MAX_CHUNKS = 50_000_000
+MAX_CHUNK_NBYTES = 2**32 - 1
+
+PAGE_ROWS = 4096
+"""Rows of a long index that are fetched and kept together: 64 kB."""
+
+WHOLE_ROWS = 4 * PAGE_ROWS
+"""An index up to this long is fetched whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkIndex:
+    """A stored index: one row per chunk of the grid, in C order."""
+
+    name: str
+    """Key of the sidecar that holds the rows."""
+    byte_offset: int
+    n_rows: int
+
+    def rows(
+        self, ids: NDArray[np.int64], store: ObjectStore, cache: Cache[NDArray[np.void]]
+    ) -> NDArray[np.void]:
+        """Return the rows of these chunks, in the order asked: dtype ROW, shape of ``ids``."""
+        if self.n_rows <= WHOLE_ROWS:
+            wanted = np.arange(-(-self.n_rows // PAGE_ROWS))
+        else:
+            wanted = np.unique(ids // PAGE_ROWS)
+
+        def fetch(missing: list[Hashable]) -> dict[Hashable, NDArray[np.void]]:
+            return self._fetch([(key, int(key[1])) for key in missing if isinstance(key, tuple)], store)
+
+        pages = cache.get_many([(self.name, int(page)) for page in wanted], fetch)
+        if len(wanted) == 1:
+            return pages[self.name, int(wanted[0])][ids - int(wanted[0]) * PAGE_ROWS]
+        rows = np.empty(ids.shape, ROW)
+        page_of = ids // PAGE_ROWS
+        for page in wanted.tolist():
+            here = page_of == page
+            rows[here] = pages[self.name, page][ids[here] - page * PAGE_ROWS]
+        return rows
+
+    def _fetch(
+        self, missing: list[tuple[Hashable, int]], store: ObjectStore
+    ) -> dict[Hashable, NDArray[np.void]]:
+        """Fetch pages that nobody has."""
+        places = {self._page(page): key for key, page in missing}
+        groups = coalesce(places)
+        pages = {}
+        for (span, parts), content in zip(
+            groups, store.get_ranges(self.name, [span for span, _ in groups]), strict=True
+        ):
+            for part in parts:
+                start = part.byte_offset - span.byte_offset
+                # A copy, so that the cache does not hold the whole answer for one of its pages.
+                pages[places[part]] = np.frombuffer(content[start : start + part.nbytes], ROW)
+        return pages
+
+    def _page(self, page: int) -> ByteRange:
+        first = page * PAGE_ROWS
+        n_rows = min(PAGE_ROWS, self.n_rows - first)
+        return ByteRange(self.byte_offset + first * ROW.itemsize, n_rows * ROW.itemsize)
+
+
+def grid_of(shape: tuple[int, ...], chunk_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return how many chunks a dataset has along each axis."""
+    return tuple(-(-length // chunk) for length, chunk in zip(shape, chunk_shape, strict=True))
+
+
+def build(dataset: h5py.Dataset) -> NDArray[np.void]:
+    """Return the rows of a chunked dataset: dtype ROW, one per chunk of the grid, in C order.
+
+    Raises
+    ------
+    Refused
+        If there are more or larger chunks than an index can hold.
+    """
+    chunk_shape = dataset.chunks
+    grid = grid_of(dataset.shape, chunk_shape)
+    if prod(grid) > MAX_CHUNKS:
+        raise Refused(f"it has {prod(grid)} chunks, more than {MAX_CHUNKS}")
+    if prod(chunk_shape) * dataset.dtype.itemsize > MAX_CHUNK_NBYTES:
+        raise Refused(f"its chunks of shape {chunk_shape} are larger than 4 GiB")
+    rows = np.empty(prod(grid), ROW)
+    rows["byte_offset"], rows["nbytes"], rows["filter_mask"] = MISSING, 0, 0
+    strides = [prod(grid[axis + 1 :]) for axis in range(len(grid))]
+
+    def note(chunk: h5py.h5d.StoreInfo) -> None:
+        place = sum(
+            offset // length * stride
+            for offset, length, stride in zip(chunk.chunk_offset, chunk_shape, strides, strict=True)
+        )
+        rows[place] = (chunk.byte_offset, chunk.size, chunk.filter_mask)
+
+    dataset.id.chunk_iter(note)
+    return rows

@@ -1,0 +1,352 @@
+"""Samples of a stored dataset by byte ranges: which chunks, where they lie, decoded and put in place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.cache import Cache
+from storage.errors import FileDamaged
+from storage.hdf5.chunk_index import MISSING, ChunkIndex, grid_of
+from storage.hdf5.filters import DamagedChunk, Filter, decode
+from storage.objectstore import ObjectStore, file_name
+from storage.ranges import ByteRange, coalesce, split
+
+Samples = NDArray[np.generic]
+
+
+@dataclass(frozen=True, slots=True)
+class Contiguous:
+    """All samples in one run, in C order."""
+
+    byte_offset: int | None
+    """None where nothing was ever written: all samples are the fill value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunked:
+    """Samples in chunks of one shape, each stored through the filters."""
+
+    chunk_shape: tuple[int, ...]
+    filters: tuple[Filter, ...]
+    index: ChunkIndex
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """An array in a stored file, as far as reading it needs."""
+
+    file: str
+    """Key or URL of the stored file."""
+    pin: str | None
+    """What the store must say of the file's version; None for files that never change."""
+    dtype: np.dtype[Any]
+    """As stored, of either byte order."""
+    shape: tuple[int, ...]
+    """At least one axis."""
+    layout: Contiguous | Chunked
+    fill: bytes
+    """One element, as stored."""
+
+    @property
+    def row_nbytes(self) -> int:
+        """Bytes of one row, decoded, all columns."""
+        return prod(self.shape[1:]) * self.dtype.itemsize
+
+
+@dataclass(slots=True)
+class Timings:
+    """Seconds spent by part while one answer was read."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def of(self, part: str) -> Iterator[None]:
+        """Count the time inside as spent on ``part``."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - began
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a read will ask of the store."""
+
+    n_chunks: int
+    """Chunks that hold the samples; 0 for a contiguous dataset."""
+    ranges: list[ByteRange]
+    """One request each."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetReader:
+    """Reads datasets; shared by all threads of a process."""
+
+    store: ObjectStore
+    index_cache: Cache[NDArray[np.void]]
+    chunk_cache: Cache[Samples]
+    decoders: ThreadPoolExecutor
+
+    def read_runs(
+        self,
+        dataset: Dataset,
+        runs: Sequence[tuple[int, int]],
+        columns: Sequence[int] | None,
+        *,
+        keep: bool,
+        timings: Timings,
+    ) -> list[Samples]:
+        """Return the rows of each run, fetched together.
+
+        Parameters
+        ----------
+        dataset : Dataset
+        runs : sequence of (start, stop)
+            Row numbers, ``stop`` excluded, within the dataset.
+        columns : sequence of int or None
+            Columns of a two-dimensional dataset in the order wanted; None is all.
+        keep : bool
+            Whether decoded chunks stay in the cache.
+
+        Returns
+        -------
+        list of ndarray
+            Little-endian, shape (stop - start, …) each; may be read-only.
+        """
+        if isinstance(dataset.layout, Contiguous):
+            return self._read_contiguous(dataset, dataset.layout.byte_offset, runs, columns, timings)
+        return self._read_chunked(dataset, dataset.layout, runs, columns, keep, timings)
+
+    def plan(
+        self, dataset: Dataset, start: int, stop: int, columns: Sequence[int] | None, timings: Timings
+    ) -> Plan:
+        """Say what reading a run would ask of the store, were nothing cached; fetches index rows only."""
+        if start == stop:
+            return Plan(0, [])
+        layout = dataset.layout
+        if isinstance(layout, Contiguous):
+            if layout.byte_offset is None or not dataset.row_nbytes:
+                return Plan(0, [])
+            return Plan(0, split(_span(dataset, layout.byte_offset, start, stop)))
+        ids = _touched(dataset, layout, [(start, stop)], columns)
+        rows = self._rows(layout, ids, timings)
+        stored = rows[rows["byte_offset"] != MISSING]
+        return Plan(len(ids), [span for span, _ in coalesce(_ranges(stored))])
+
+    def _rows(self, layout: Chunked, ids: NDArray[np.int64], timings: Timings) -> NDArray[np.void]:
+        with timings.of("index"):
+            return layout.index.rows(ids, self.store, self.index_cache)
+
+    def _read_contiguous(
+        self,
+        dataset: Dataset,
+        byte_offset: int | None,
+        runs: Sequence[tuple[int, int]],
+        columns: Sequence[int] | None,
+        timings: Timings,
+    ) -> list[Samples]:
+        if byte_offset is None or not dataset.row_nbytes:
+            return [_filled(dataset, stop - start, columns) for start, stop in runs]
+        spans = [_span(dataset, byte_offset, start, stop) for start, stop in runs if stop > start]
+        groups = (
+            [(piece, spans) for span in spans for piece in split(span)]
+            if len(spans) == 1
+            else coalesce(spans)
+        )
+        with timings.of("fetch"):
+            contents = self.store.get_ranges(dataset.file, [piece for piece, _ in groups], pin=dataset.pin)
+        fetched = sorted(zip((piece for piece, _ in groups), contents, strict=True), key=lambda one: one[0])
+        with timings.of("decode"):
+            return [_contiguous_rows(dataset, byte_offset, run, columns, fetched) for run in runs]
+
+    def _read_chunked(
+        self,
+        dataset: Dataset,
+        layout: Chunked,
+        runs: Sequence[tuple[int, int]],
+        columns: Sequence[int] | None,
+        keep: bool,
+        timings: Timings,
+    ) -> list[Samples]:
+        ids = _touched(dataset, layout, runs, columns)
+        rows = self._rows(layout, ids, timings)
+        chunks = self._chunks(dataset, layout, rows, keep, timings)
+        with timings.of("decode"):
+            by_id = dict(zip(ids.tolist(), chunks, strict=True))
+            return [_assemble(dataset, layout, run, columns, by_id) for run in runs]
+
+    def _chunks(
+        self, dataset: Dataset, layout: Chunked, rows: NDArray[np.void], keep: bool, timings: Timings
+    ) -> list[Samples | None]:
+        """Return each chunk decoded, None where it was never written."""
+        keys = [(dataset.file, dataset.pin, int(offset)) for offset in rows["byte_offset"]]
+        stored = {
+            key: (ByteRange(key[2], int(nbytes)), int(mask))
+            for key, nbytes, mask in zip(keys, rows["nbytes"], rows["filter_mask"], strict=True)
+            if key[2] != int(MISSING)
+        }
+
+        def fetch(missing: list[Hashable]) -> dict[Hashable, Samples]:
+            wanted = {key: stored[key] for key in missing}  # type: ignore[index]
+            return self._fetch(dataset, layout, wanted, timings)
+
+        found = self.chunk_cache.get_many(stored, fetch, keep=keep)
+        return [found.get(key) for key in keys]
+
+    def _fetch(
+        self,
+        dataset: Dataset,
+        layout: Chunked,
+        wanted: dict[Hashable, tuple[ByteRange, int]],
+        timings: Timings,
+    ) -> dict[Hashable, Samples]:
+        """Fetch and decode chunks that nobody has."""
+        groups = coalesce(part for part, _ in wanted.values())
+        with timings.of("fetch"):
+            contents = self.store.get_ranges(dataset.file, [span for span, _ in groups], pin=dataset.pin)
+        raw = {
+            part: memoryview(content)[part.byte_offset - span.byte_offset :][: part.nbytes]
+            for (span, parts), content in zip(groups, contents, strict=True)
+            for part in parts
+        }
+        with timings.of("decode"):
+            if len(wanted) == 1:
+                return {
+                    key: _decode(dataset, layout, raw[part], mask) for key, (part, mask) in wanted.items()
+                }
+            work = {
+                key: self.decoders.submit(_decode, dataset, layout, raw[part], mask)
+                for key, (part, mask) in wanted.items()
+            }
+            return {key: future.result() for key, future in work.items()}
+
+
+def _decode(dataset: Dataset, layout: Chunked, raw: memoryview, filter_mask: int) -> Samples:
+    """Return one chunk as samples of its full shape, little-endian."""
+    nbytes = prod(layout.chunk_shape) * dataset.dtype.itemsize
+    try:
+        content = decode(
+            raw, layout.filters, filter_mask=filter_mask, itemsize=dataset.dtype.itemsize, nbytes=nbytes
+        )
+    except DamagedChunk as error:
+        raise FileDamaged(f"a chunk of {file_name(dataset.file)} is damaged: {error}") from error
+    return _little(np.frombuffer(content, dataset.dtype)).reshape(layout.chunk_shape)
+
+
+def _little(samples: Samples) -> Samples:
+    return samples.astype(samples.dtype.newbyteorder("<"), copy=False)
+
+
+def _ranges(rows: NDArray[np.void]) -> Iterator[ByteRange]:
+    for offset, nbytes in zip(rows["byte_offset"].tolist(), rows["nbytes"].tolist(), strict=True):
+        yield ByteRange(offset, nbytes)
+
+
+def _span(dataset: Dataset, byte_offset: int, start: int, stop: int) -> ByteRange:
+    return ByteRange(byte_offset + start * dataset.row_nbytes, (stop - start) * dataset.row_nbytes)
+
+
+def _contiguous_rows(
+    dataset: Dataset,
+    byte_offset: int,
+    run: tuple[int, int],
+    columns: Sequence[int] | None,
+    fetched: Sequence[tuple[ByteRange, bytes]],
+) -> Samples:
+    """Cut the rows of a run out of what was fetched; a run lies in one piece, or is all pieces together."""
+    start, stop = run
+    if start == stop:
+        return _filled(dataset, 0, columns)
+    wanted = _span(dataset, byte_offset, start, stop)
+    inside = [
+        (piece, content)
+        for piece, content in fetched
+        if piece.byte_offset < wanted.end and piece.end > wanted.byte_offset
+    ]
+    if len(inside) == 1:
+        piece, content = inside[0]
+        raw: bytes | memoryview = memoryview(content)[wanted.byte_offset - piece.byte_offset :][
+            : wanted.nbytes
+        ]
+    else:
+        raw = b"".join(content for _, content in inside)
+    samples = np.frombuffer(raw, dataset.dtype).reshape(stop - start, *dataset.shape[1:])
+    return _little(samples if columns is None else samples[:, list(columns)])
+
+
+def _filled(dataset: Dataset, n_rows: int, columns: Sequence[int] | None) -> Samples:
+    """Return rows that were never written."""
+    shape = (n_rows, *(dataset.shape[1:] if columns is None else (len(columns),)))
+    fill = _little(np.frombuffer(dataset.fill, dataset.dtype))
+    return np.broadcast_to(fill.reshape((1,) * len(shape)), shape)
+
+
+def _touched(
+    dataset: Dataset, layout: Chunked, runs: Sequence[tuple[int, int]], columns: Sequence[int] | None
+) -> NDArray[np.int64]:
+    """Return the numbers of all chunks that hold samples of the runs, sorted."""
+    grid = grid_of(dataset.shape, layout.chunk_shape)
+    per_row = prod(grid[1:])
+    length = layout.chunk_shape[0]
+    spans = [np.arange(start // length, (stop - 1) // length + 1) for start, stop in runs if stop > start]
+    if not spans or not per_row:
+        return np.empty(0, np.int64)
+    chunk_rows = spans[0] if len(spans) == 1 else np.unique(np.concatenate(spans))
+    if columns is None:
+        across = np.arange(per_row)
+    else:
+        across = np.unique(np.asarray(columns) // layout.chunk_shape[1])
+    return (chunk_rows[:, None] * per_row + across[None, :]).ravel()
+
+
+def _assemble(
+    dataset: Dataset,
+    layout: Chunked,
+    run: tuple[int, int],
+    columns: Sequence[int] | None,
+    chunks: dict[int, Samples | None],
+) -> Samples:
+    """Put the parts of decoded chunks that a run needs in place."""
+    start, stop = run
+    length = layout.chunk_shape[0]
+    if len(dataset.shape) == 1 and start // length == (stop - 1) // length:
+        chunk = chunks.get(start // length)
+        if chunk is not None:
+            first = start // length * length
+            return chunk[start - first : stop - first]
+    samples = _filled(dataset, stop - start, columns)
+    grid = grid_of(dataset.shape, layout.chunk_shape)
+    some_missing = any(chunk is None for chunk in chunks.values())
+    samples = samples.copy("C") if some_missing else np.empty(samples.shape, samples.dtype)
+    for number in _touched(dataset, layout, [run], columns).tolist():
+        chunk = chunks[number]
+        if chunk is None:
+            continue
+        place = np.unravel_index(number, grid)
+        corner = [int(index) * size for index, size in zip(place, layout.chunk_shape, strict=True)]
+        low, high = max(start, corner[0]), min(stop, corner[0] + length)
+        target: tuple[Any, ...] = (slice(low - start, high - start),)
+        source: tuple[Any, ...] = (slice(low - corner[0], high - corner[0]),)
+        if columns is None:
+            for offset, size, whole in zip(
+                corner[1:], layout.chunk_shape[1:], dataset.shape[1:], strict=True
+            ):
+                target += (slice(offset, min(offset + size, whole)),)
+                source += (slice(0, min(size, whole - offset)),)
+        else:
+            wanted = np.asarray(columns)
+            here = np.flatnonzero((wanted >= corner[1]) & (wanted < corner[1] + layout.chunk_shape[1]))
+            target += (here,)
+            source += (wanted[here] - corner[1],)
+        samples[target] = chunk[source]
+    return samples

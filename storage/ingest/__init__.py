@@ -1,0 +1,1 @@
+"""From uploaded or registered bytes to arrays that can be served."""

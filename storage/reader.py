@@ -1,0 +1,252 @@
+"""Reading an array: from a selection and a number of points to the answer, in windows of bounded size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.calibration import Calibration, mean_dtype, quantity_dtype
+from storage.downsample import Bins, Extrema, Part, Sums, entry_sizes, interleave, merged, part_of
+from storage.hdf5.dataset import Chunked, Dataset, DatasetReader, Plan, Samples, Timings
+from storage.selection import Selection
+
+WINDOW_NBYTES = 8 * 1024 * 1024
+"""Decoded bytes that one step of a long answer holds, or one row of chunks where that is more."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredArray:
+    """One array the API can serve: a run of rows of a dataset, perhaps of one column, and its unit."""
+
+    dataset: Dataset
+    first_row: int
+    n_samples: int
+    column: int | None = None
+    """The one column of a two-dimensional dataset that this array is."""
+    calibration: Calibration | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the whole array, samples first."""
+        return (self.n_samples, *(() if self.column is not None else self.dataset.shape[1:]))
+
+    @property
+    def n_channels(self) -> int:
+        """Values per sample."""
+        return prod(self.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of answered samples, little-endian."""
+        if self.calibration is not None:
+            return quantity_dtype(self.dataset.dtype)
+        return self.dataset.dtype.newbyteorder("<")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """What to answer of an array; every value is already checked against the array."""
+
+    selection: Selection
+    points: int | None = None
+    """None, or a number of points below the number of samples."""
+    method: str = "mean"
+    channels: tuple[int, ...] | None = None
+    scaled: bool = True
+    """Whether to answer quantities rather than stored numbers."""
+    doubled: bool = False
+    """Each point twice: times beside extrema, which have two rows per bin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer before any byte of it is read: its form, and how to read it."""
+
+    array: StoredArray
+    request: ReadRequest
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    timings: Timings = field(default_factory=Timings)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the answered values."""
+        return prod(self.shape) * self.dtype.itemsize
+
+
+def prepare(array: StoredArray, request: ReadRequest) -> Answer:
+    """Say what reading will answer, without reading."""
+    calibrated = request.scaled and array.calibration is not None
+    dtype = array.dtype if calibrated else array.dataset.dtype.newbyteorder("<")
+    if request.points is not None and request.method == "mean":
+        dtype = mean_dtype(dtype)
+    n_points = len(request.selection) if request.points is None else request.points
+    across = array.shape[1:] if request.channels is None else (len(request.channels),)
+    return Answer(array, request, (n_points, *across), dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads arrays; shared by all threads of a process."""
+
+    datasets: DatasetReader
+
+    def read(self, answer: Answer) -> Iterator[Samples]:
+        """Yield the points of an answer in order, in windows of bounded size.
+
+        Raises
+        ------
+        NotStored, FileChanged, FileDamaged, StoreAway
+            At whichever window first meets it.
+        """
+        if answer.request.points is None:
+            windows = self._samples(answer)
+        elif answer.request.method == "stride":
+            windows = self._strides(answer)
+        else:
+            windows = self._reduced(answer)
+        for points in windows:
+            yield points.astype(answer.dtype, copy=False)
+
+    def plan(self, answer: Answer) -> Plan:
+        """Say what reading would ask of the store, were nothing cached."""
+        array, selection = answer.array, answer.request.selection
+        first = array.first_row
+        columns = _columns(array, answer.request.channels)
+        return self.datasets.plan(
+            array.dataset, first + selection.start, first + selection.stop, columns, answer.timings
+        )
+
+    def runs(self, array: StoredArray, runs: Sequence[tuple[int, int]], *, timings: Timings) -> list[Samples]:
+        """Return the calibrated samples of a few short runs, fetched together."""
+        parts = self._stored(array, runs, None, keep=True, timings=timings)
+        return [_quantities(part, array, None).astype(array.dtype, copy=False) for part in parts]
+
+    def _samples(self, answer: Answer) -> Iterator[Samples]:
+        array, request = answer.array, answer.request
+        for start, stop in self._windows(answer):
+            (stored,) = self._stored(
+                array, [(start, stop)], request.channels, keep=self._keep(answer), timings=answer.timings
+            )
+            with answer.timings.of("decode"):
+                yield _quantities(stored, array, request.channels) if request.scaled else stored
+
+    def _strides(self, answer: Answer) -> Iterator[Samples]:
+        """Yield the first sample of each bin, fetching no chunk without one."""
+        array, request = answer.array, answer.request
+        for edges in self._bins(answer).groups(self._window_rows(answer)):
+            runs = [(first, first + 1) for first in edges[:-1].tolist()]
+            parts = self._stored(
+                array, runs, request.channels, keep=self._keep(answer), timings=answer.timings
+            )
+            points = np.concatenate(parts)
+            points = _quantities(points, array, request.channels) if request.scaled else points
+            yield np.repeat(points, 2, axis=0) if request.doubled else points
+
+    def _reduced(self, answer: Answer) -> Iterator[Samples]:
+        """Yield means or extrema of bins of stored numbers, calibrated after."""
+        array, request = answer.array, answer.request
+        max_rows = self._window_rows(answer)
+        for edges in self._bins(answer).groups(max_rows):
+            parts = []
+            for start, stop in _pieces(int(edges[0]), int(edges[-1]), max_rows if len(edges) == 2 else None):
+                (stored,) = self._stored(
+                    array, [(start, stop)], request.channels, keep=self._keep(answer), timings=answer.timings
+                )
+                inner = edges - start if len(edges) > 2 else np.array([0, stop - start])
+                with answer.timings.of("decode"):
+                    parts.append(part_of(request.method, stored, inner))
+            with answer.timings.of("decode"):
+                yield _points(merged(parts), answer)
+
+    def _bins(self, answer: Answer) -> Bins:
+        array, request = answer.array, answer.request
+        assert request.points is not None
+        paired = request.method == "extrema" or request.doubled
+        return Bins.of(
+            request.selection.start,
+            request.selection.stop,
+            request.points // 2 if paired else request.points,
+            entry_sizes(array.n_samples, array.n_channels),
+        )
+
+    def _stored(
+        self,
+        array: StoredArray,
+        runs: Sequence[tuple[int, int]],
+        channels: tuple[int, ...] | None,
+        *,
+        keep: bool,
+        timings: Timings,
+    ) -> list[Samples]:
+        """Return stored numbers of runs of the array's samples."""
+        first = array.first_row
+        parts = self.datasets.read_runs(
+            array.dataset,
+            [(first + start, first + stop) for start, stop in runs],
+            _columns(array, channels),
+            keep=keep,
+            timings=timings,
+        )
+        return parts if array.column is None else [part[:, 0] for part in parts]
+
+    def _windows(self, answer: Answer) -> Iterator[tuple[int, int]]:
+        """Yield runs of the selection that end where chunks do, so that none is decoded twice."""
+        start, stop = answer.request.selection.start, answer.request.selection.stop
+        first, length = answer.array.first_row, self._window_rows(answer)
+        while start < stop:
+            end = min(stop, ((first + start) // length + 1) * length - first)
+            yield start, end
+            start = end
+
+    def _window_rows(self, answer: Answer) -> int:
+        """Return the rows of one window: whole chunks, about WINDOW_NBYTES."""
+        dataset = answer.array.dataset
+        touched = dataset.row_nbytes
+        columns = _columns(answer.array, answer.request.channels)
+        if columns is not None and isinstance(dataset.layout, Chunked):
+            across = dataset.layout.chunk_shape[1]
+            touched = len({column // across for column in columns}) * across * dataset.dtype.itemsize
+        step = dataset.layout.chunk_shape[0] if isinstance(dataset.layout, Chunked) else 1
+        return max(1, WINDOW_NBYTES // max(1, touched * step)) * step
+
+    def _keep(self, answer: Answer) -> bool:
+        """Whether the chunks of an answer stay cached; those of a whole recording would push out the rest."""
+        nbytes = len(answer.request.selection) * answer.array.dataset.row_nbytes
+        return nbytes <= self.datasets.chunk_cache.max_nbytes // 4
+
+
+def _columns(array: StoredArray, channels: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    return channels if array.column is None else (array.column,)
+
+
+def _pieces(start: int, stop: int, max_rows: int | None) -> Iterator[tuple[int, int]]:
+    """Cut a run that may be one very long bin."""
+    step = max_rows or stop - start
+    for first in range(start, stop, step):
+        yield first, min(first + step, stop)
+
+
+def _quantities(stored: Samples, array: StoredArray, channels: tuple[int, ...] | None) -> Samples:
+    return stored if array.calibration is None else array.calibration.apply(stored, channels)
+
+
+def _points(part: Part, answer: Answer) -> Samples:
+    """Turn reduced bins of stored numbers into answered points."""
+    array, request = answer.array, answer.request
+    calibration = array.calibration if request.scaled else None
+    if isinstance(part, Sums):
+        means = part.mean()
+        return means if calibration is None else calibration.apply(means, request.channels)
+    assert isinstance(part, Extrema)
+    if calibration is None:
+        return interleave(part.minimum, part.maximum)
+    low = calibration.apply(part.minimum, request.channels)
+    high = calibration.apply(part.maximum, request.channels)
+    falling = calibration.gains(request.channels) < 0
+    return interleave(np.where(falling, high, low), np.where(falling, low, high))

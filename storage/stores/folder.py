@@ -1,0 +1,105 @@
+"""Files in folders, read through one descriptor, so that no two versions of a file can mix."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from storage.errors import FileChanged, NotStored, StoreAway
+from storage.objectstore import Stat, file_name
+from storage.ranges import ByteRange
+
+
+class Folder:
+    """The ``file://`` store; a location is an absolute path."""
+
+    def get_ranges(self, location: str, ranges: Sequence[ByteRange], pin: str | None) -> list[bytes]:
+        """Return the bytes of each range; the file must have this pin before and after."""
+        with _named_errors(location), open(location, "rb", buffering=0) as file:
+            descriptor = file.fileno()
+            before = _pin(os.fstat(descriptor))
+            parts = [_pread(descriptor, part) for part in ranges]
+            after = _pin(os.fstat(descriptor))
+        complete = all(len(got) == part.nbytes for got, part in zip(parts, ranges, strict=True))
+        if not complete or before != after or pin not in (None, before):
+            raise FileChanged(
+                f"{file_name(location)} is not the file that was registered: it was changed since"
+            )
+        return parts
+
+    def stat(self, location: str) -> Stat:
+        """Return size and pin."""
+        with _named_errors(location):
+            found = os.stat(location)
+        return Stat(found.st_size, _pin(found))
+
+    def open(self, location: str) -> BinaryIO:
+        """Open a file for parsing."""
+        with _named_errors(location):
+            return open(location, "rb")
+
+    def put(self, location: str, content: bytes) -> None:
+        """Write beside the place and rename, so that no reader ever sees a part."""
+        path = Path(location)
+        with _named_errors(location):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            try:
+                with open(descriptor, "wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(temporary, path)
+            except BaseException:
+                with suppress(FileNotFoundError):
+                    os.unlink(temporary)
+                raise
+
+    def list(self, location: str) -> list[str]:
+        """Return the file itself, or all files below a folder that are not hidden."""
+        path = Path(location)
+        with _named_errors(location):
+            if not path.is_dir():
+                path.stat()
+                return [location]
+            return sorted(str(found) for found in _walk(path))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Yield all regular files below a folder but hidden ones, without following links to folders."""
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            path = Path(parent, name)
+            if not name.startswith(".") and path.is_file():
+                yield path
+
+
+def _pin(found: os.stat_result) -> str:
+    return f"{found.st_size}-{found.st_mtime_ns}-{found.st_ino}"
+
+
+def _pread(descriptor: int, part: ByteRange) -> bytes:
+    """Read a whole range; Linux gives at most 2 GiB at once."""
+    got = os.pread(descriptor, part.nbytes, part.byte_offset)
+    while len(got) < part.nbytes:
+        more = os.pread(descriptor, part.nbytes - len(got), part.byte_offset + len(got))
+        if not more:
+            break
+        got += more
+    return got
+
+
+@contextmanager
+def _named_errors(location: str) -> Iterator[None]:
+    name = file_name(location)
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotStored(f"{name} is not in the store") from error
+    except OSError as error:
+        raise StoreAway(f"the store cannot reach {name}: {error.strerror or type(error).__name__}") from error
