@@ -28,10 +28,10 @@ class Calibration:
         gain = np.asarray(self.gain)
         return gain if columns is None or len(gain) == 1 else gain[list(columns)]
 
-    def apply(self, numbers: NDArray[np.generic], columns: Sequence[int] | None) -> NDArray[np.float64]:
+    def apply(self, numbers: NDArray[Any], columns: Sequence[int] | None) -> NDArray[np.float64]:
         """Return quantities in float64, of the shape of ``numbers``."""
         gains = self.gains(columns)
-        quantities = numbers * (gains if len(gains) > 1 else gains[0])
+        quantities: NDArray[np.float64] = numbers * (gains if len(gains) > 1 else gains[0])
         if self.offset:
             quantities += self.offset
         return quantities

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Samples = NDArray[np.generic]
+Samples = NDArray[Any]
 METHODS = ("mean", "extrema", "stride")
 MANY_CHANNELS = 32
 
@@ -53,9 +54,7 @@ class Bins:
         # part and its remainder apart so that 64 bits are enough whatever the length of the array.
         over = 2 * self.grain * self.count
         n_samples = self.stop - self.start
-        whole, rest = divmod(
-            2 * (self.start * self.count + first * n_samples) + self.grain * self.count, over
-        )
+        whole, rest = divmod(2 * (self.start * self.count + first * n_samples) + self.grain * self.count, over)
         step, step_rest = divmod(2 * n_samples, over)
         k = np.arange(last - first + 1, dtype=np.int64)
         edges = self.grain * (whole + k * step + (rest + k * step_rest) // over)
@@ -120,7 +119,8 @@ class Sums:
         mine, others = self.total, other.total
         if mine.dtype.kind == "i":
             mine, others = mine.astype(object), others.astype(object)
-        return Sums(mine + others, self.count + other.count)
+        with np.errstate(invalid="ignore", over="ignore"):
+            return Sums(mine + others, self.count + other.count)
 
     def mean(self) -> NDArray[np.float64]:
         """Return the means, NaN where a bin has no number; integers are divided exactly and rounded once."""

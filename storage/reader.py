@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from storage.calibration import Calibration, mean_dtype, quantity_dtype
 from storage.downsample import Bins, Extrema, Part, Sums, entry_sizes, interleave, merged, part_of
@@ -71,7 +70,7 @@ class Answer:
     request: ReadRequest
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    timings: Timings = field(default_factory=Timings)
+    timings: Timings
 
     @property
     def nbytes(self) -> int:
@@ -79,7 +78,7 @@ class Answer:
         return prod(self.shape) * self.dtype.itemsize
 
 
-def prepare(array: StoredArray, request: ReadRequest) -> Answer:
+def prepare(array: StoredArray, request: ReadRequest, timings: Timings) -> Answer:
     """Say what reading will answer, without reading."""
     calibrated = request.scaled and array.calibration is not None
     dtype = array.dtype if calibrated else array.dataset.dtype.newbyteorder("<")
@@ -87,7 +86,7 @@ def prepare(array: StoredArray, request: ReadRequest) -> Answer:
         dtype = mean_dtype(dtype)
     n_points = len(request.selection) if request.points is None else request.points
     across = array.shape[1:] if request.channels is None else (len(request.channels),)
-    return Answer(array, request, (n_points, *across), dtype)
+    return Answer(array, request, (n_points, *across), dtype, timings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +140,7 @@ class Reader:
         array, request = answer.array, answer.request
         for edges in self._bins(answer).groups(self._window_rows(answer)):
             runs = [(first, first + 1) for first in edges[:-1].tolist()]
-            parts = self._stored(
-                array, runs, request.channels, keep=self._keep(answer), timings=answer.timings
-            )
+            parts = self._stored(array, runs, request.channels, keep=self._keep(answer), timings=answer.timings)
             points = np.concatenate(parts)
             points = _quantities(points, array, request.channels) if request.scaled else points
             yield np.repeat(points, 2, axis=0) if request.doubled else points

@@ -126,9 +126,7 @@ class RegularAxis:
         if not self.n_samples:
             return "the array is empty"
         first, last = float(self.time_of(0)), float(self.time_of(self.n_samples - 1))
-        return (
-            f"the array holds samples 0 to {self.n_samples - 1}, at {first:.10g} to {last:.10g} {self.unit}"
-        )
+        return f"the array holds samples 0 to {self.n_samples - 1}, at {first:.10g} to {last:.10g} {self.unit}"
 
     def _near(self, time: Fraction, place: Fraction) -> int | None:
         """Return the sample whose time this is: within tolerance, or the same once written as float64."""

@@ -35,15 +35,13 @@ class TimeBlocks:
     rows_per_block: int
     """The chunk length where times are chunked: searching then decodes one chunk per end."""
 
-    def load(
-        self, dtype: np.dtype[np.generic], store: ObjectStore, cache: Cache[NDArray[np.void]]
-    ) -> Samples:
+    def load(self, dtype: np.dtype[np.generic], store: ObjectStore, cache: Cache[NDArray[np.void]]) -> Samples:
         """Return first and last stored values: shape (n_blocks, 2)."""
 
         def fetch() -> NDArray[np.void]:
             nbytes = self.n_blocks * 2 * dtype.itemsize
             (content,) = store.get_ranges(self.name, [ByteRange(self.byte_offset, nbytes)])
-            return np.frombuffer(content, np.void)
+            return np.frombuffer(content, f"V{dtype.itemsize}")
 
         return cache.get((self.name, "blocks"), fetch).view(dtype).reshape(-1, 2)
 
@@ -104,9 +102,7 @@ class IrregularAxis:
         if not self.n_samples:
             return "the array is empty"
         first, last = float(self.time_of(0)), float(self.time_of(self.n_samples - 1))
-        return (
-            f"the array holds samples 0 to {self.n_samples - 1}, at {first:.10g} to {last:.10g} {self.unit}"
-        )
+        return f"the array holds samples 0 to {self.n_samples - 1}, at {first:.10g} to {last:.10g} {self.unit}"
 
     def _search(self, time: Fraction, side: Side) -> int:
         if not self.n_samples:

@@ -11,6 +11,8 @@ import numpy as np
 
 from storage.hdf5.dataset import Samples
 
+PIECE_VALUES = 65_536
+
 Attribute = str | int | float | list[str] | list[int] | list[float]
 
 
@@ -45,3 +47,43 @@ class Body:
 
 Encoder = Callable[[Form, Iterator[Samples]], Body]
 """Takes the form and the values, in windows along the first axis; reads none of them before its content is iterated."""
+
+
+def checked(form: Form, windows: Iterator[Samples]) -> Iterator[Samples]:
+    """Yield the windows, of which together there must be just what the form says.
+
+    A body is begun before its values are known to come; one that ends early or late must not look whole.
+
+    Parameters
+    ----------
+    form : Form
+    windows : iterator of ndarray
+        Each of the form's dtype and of its shape but for the first axis.
+
+    Raises
+    ------
+    RuntimeError
+        Before a window that does not fit or is one too many, or after the last if rows are missing.
+    """
+    n_rows = 0
+    for window in windows:
+        n_rows += len(window)
+        if window.dtype != form.dtype or window.shape[1:] != form.shape[1:] or n_rows > form.shape[0]:
+            raise RuntimeError(
+                f"a window of {window.dtype} {window.shape}, up to row {n_rows}, in an answer of "
+                f"{form.dtype} {form.shape}"
+            )
+        yield window
+    if n_rows < form.shape[0]:
+        raise RuntimeError(f"{n_rows} rows came for an answer of {form.shape[0]}")
+
+
+def pieces(form: Form, windows: Iterator[Samples]) -> Iterator[Samples]:
+    """Yield the checked windows in pieces of about 64k values, as text is several times as long as its values.
+
+    A piece is C-contiguous and has at least one row.
+    """
+    max_rows = max(1, PIECE_VALUES // max(1, prod(form.shape[1:])))
+    for window in checked(form, windows):
+        for start in range(0, len(window), max_rows):
+            yield np.ascontiguousarray(window[start : start + max_rows])

@@ -51,15 +51,11 @@ def axis_of(owner: NeoObject, reader: Reader, timings: Timings) -> TimeAxis:
     if not owner.array_fields or isinstance(owner, Spike):
         what = "has no array" if not owner.array_fields else "has one short waveform, which is not sliced"
         raise SelectionError(f"a {owner.type_name} {what}")
-    return _regular(owner) if owner.time_field is None else _irregular(owner, reader, timings)
+    return regular_axis(owner) if owner.time_field is None else _irregular(owner, reader, timings)
 
 
-def is_time_field(owner_type: type[NeoObject], field: str) -> bool:
-    """Whether an array field holds what has only strides: anything but a signal."""
-    return not (field == "signal" or owner_type is Spike)
-
-
-def _regular(owner: Any) -> RegularAxis:
+def regular_axis(owner: Any) -> RegularAxis:
+    """Return the axis of an object with a sampling rate."""
     per_second = decimal(owner.sampling_rate) * hertz(owner.sampling_rate_units)
     return RegularAxis(
         t_start=decimal(owner.t_start),

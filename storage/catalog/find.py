@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, func, literal, select, union_all
+from sqlalchemy import ColumnElement, false, func, literal, select, union, union_all
 from sqlalchemy.orm import Session
 
 from storage.catalog.models import (
@@ -69,9 +69,12 @@ def list_objects(
     return Page(rows.unique().all(), total)
 
 
-def children(
-    session: Session, objects: Sequence[NeoObject], caller: Caller
-) -> dict[int, dict[str, list[int]]]:
+def conditions(model: type[Any], filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+    """Return what rows must meet to match filters: ``name``, ``id__in``, or the id of a parent by its type."""
+    return [_condition(model, name, value) for name, value in filters.items()]
+
+
+def children(session: Session, objects: Sequence[NeoObject], caller: Caller) -> dict[int, dict[str, list[int]]]:
     """Return, for objects of one type, the ids of their children by type, those the caller may read."""
     if not objects:
         return {}
@@ -95,14 +98,50 @@ def uses_of(session: Session, datafile_id: int) -> list[Use]:
     return [Use(*row) for row in session.execute(_uses(Datafile.id == datafile_id))]
 
 
-def uses_of_file(session: Session, file_id: int) -> list[Use]:
-    """Return every active use of any datafile made from a stored file."""
-    return [Use(*row) for row in session.execute(_uses(Datafile.file_id == file_id))]
+def users_of(session: Session, uses: Iterable[Use]) -> list[tuple[NeoObject, str]]:
+    """Return the objects behind uses, each with the field that links the datafile."""
+    fields: dict[str, dict[int, str]] = {}
+    for use in uses:
+        fields.setdefault(use.type_name, {})[use.object_id] = use.field
+    found = []
+    for type_name, by_id in fields.items():
+        model = TYPES[type_name]
+        rows = session.scalars(select(model).where(model.id.in_(by_id)).order_by(model.id)).unique()
+        found += [(row, by_id[row.id]) for row in rows]
+    return found
+
+
+def made_from(session: Session, file_id: int) -> list[Any]:
+    """Return owner and safety level of everything active that was made from a stored file, in one statement."""
+    models: tuple[type[Any], ...] = (Datafile, *TYPES.values())
+    queries = [
+        select(model.owner_id, model.safety_level).where(model.file_id == file_id, model.current_state == ACTIVE)
+        for model in models
+    ]
+    return list(session.execute(union(*queries, _linked(file_id))))
 
 
 def stored_file(session: Session, name: str) -> StoredFile | None:
     """Return a file by its key or URL."""
     return session.scalar(select(StoredFile).where(StoredFile.name == name))
+
+
+def _condition(model: type[Any], name: str, value: Any) -> ColumnElement[bool]:
+    if name == "id__in":
+        return cast(ColumnElement[bool], model.id.in_([id_ for id_ in value if id_ <= MAX_ID]))
+    if name == "name":
+        return cast(ColumnElement[bool], model.name == value)
+    if value > MAX_ID:
+        return false()
+    if model is Unit:
+        return Unit.recordingchannels.any(RecordingChannel.id == value)
+    return cast(ColumnElement[bool], getattr(model, f"{name}_id") == value)
+
+
+def _linked(file_id: int) -> Any:
+    """Select owner and safety level of whatever links an array of a file."""
+    uses = _uses(Datafile.file_id == file_id).subquery()
+    return select(uses.c.owner_id, uses.c.safety_level)
 
 
 def _uses(condition: ColumnElement[bool]) -> Any:

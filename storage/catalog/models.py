@@ -84,6 +84,8 @@ class StoredFile(Base):
     sha256: Mapped[str | None] = mapped_column(String(64))
     options: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """How it was registered; registering it again in the same way does nothing."""
+    refusals: Mapped[list[list[str]]] = mapped_column(JSON, default=list)
+    """What of it cannot be served: path and reason each."""
 
 
 class Owned:
@@ -388,5 +390,6 @@ TYPES: dict[str, type[Any]] = {
 
 ALIASES = {"irregularlysampledsignal": "irsaanalogsignal"}
 
-for _model in (*TYPES.values(), Datafile):
+_SOURCED: tuple[type[Any], ...] = (*TYPES.values(), Datafile)
+for _model in _SOURCED:
     Index(f"uq_{_model.__tablename__}_source", _model.file_id, _model.source_path, unique=True)

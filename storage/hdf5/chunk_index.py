@@ -38,9 +38,7 @@ class ChunkIndex:
     byte_offset: int
     n_rows: int
 
-    def rows(
-        self, ids: NDArray[np.int64], store: ObjectStore, cache: Cache[NDArray[np.void]]
-    ) -> NDArray[np.void]:
+    def rows(self, ids: NDArray[np.int64], store: ObjectStore, cache: Cache[NDArray[np.void]]) -> NDArray[np.void]:
         """Return the rows of these chunks, in the order asked: dtype ROW, shape of ``ids``."""
         if self.n_rows <= WHOLE_ROWS:
             wanted = np.arange(-(-self.n_rows // PAGE_ROWS))
@@ -60,9 +58,7 @@ class ChunkIndex:
             rows[here] = pages[self.name, page][ids[here] - page * PAGE_ROWS]
         return rows
 
-    def _fetch(
-        self, missing: list[tuple[Hashable, int]], store: ObjectStore
-    ) -> dict[Hashable, NDArray[np.void]]:
+    def _fetch(self, missing: list[tuple[Hashable, int]], store: ObjectStore) -> dict[Hashable, NDArray[np.void]]:
         """Fetch pages that nobody has."""
         places = {self._page(page): key for key, page in missing}
         groups = coalesce(places)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +21,7 @@ from storage.objectstore import ObjectStore, file_name
 from storage.ranges import ByteRange, coalesce, split
 
 Samples = NDArray[np.generic]
+Content = bytes | memoryview
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,17 +158,28 @@ class DatasetReader:
     ) -> list[Samples]:
         if byte_offset is None or not dataset.row_nbytes:
             return [_filled(dataset, stop - start, columns) for start, stop in runs]
-        spans = [_span(dataset, byte_offset, start, stop) for start, stop in runs if stop > start]
-        groups = (
-            [(piece, spans) for span in spans for piece in split(span)]
-            if len(spans) == 1
-            else coalesce(spans)
-        )
+        spans = {run: _span(dataset, byte_offset, *run) for run in runs if run[1] > run[0]}
         with timings.of("fetch"):
-            contents = self.store.get_ranges(dataset.file, [piece for piece, _ in groups], pin=dataset.pin)
-        fetched = sorted(zip((piece for piece, _ in groups), contents, strict=True), key=lambda one: one[0])
+            raw = self._fetch_raw(dataset, set(spans.values()))
         with timings.of("decode"):
-            return [_contiguous_rows(dataset, byte_offset, run, columns, fetched) for run in runs]
+            return [
+                _contiguous_rows(dataset, raw[spans[run]], columns) if run in spans else _filled(dataset, 0, columns)
+                for run in runs
+            ]
+
+    def _fetch_raw(self, dataset: Dataset, wanted: Collection[ByteRange]) -> dict[ByteRange, Content]:
+        """Fetch byte ranges of the file: near ones together, a long one by itself in pieces side by side."""
+        if len(wanted) == 1:
+            (whole,) = wanted
+            contents = self.store.get_ranges(dataset.file, split(whole), pin=dataset.pin)
+            return {whole: contents[0] if len(contents) == 1 else b"".join(contents)}
+        groups = coalesce(wanted)
+        contents = self.store.get_ranges(dataset.file, [span for span, _ in groups], pin=dataset.pin)
+        return {
+            part: memoryview(content)[part.byte_offset - span.byte_offset :][: part.nbytes]
+            for (span, parts), content in zip(groups, contents, strict=True)
+            for part in parts
+        }
 
     def _read_chunked(
         self,
@@ -211,19 +223,11 @@ class DatasetReader:
         timings: Timings,
     ) -> dict[Hashable, Samples]:
         """Fetch and decode chunks that nobody has."""
-        groups = coalesce(part for part, _ in wanted.values())
         with timings.of("fetch"):
-            contents = self.store.get_ranges(dataset.file, [span for span, _ in groups], pin=dataset.pin)
-        raw = {
-            part: memoryview(content)[part.byte_offset - span.byte_offset :][: part.nbytes]
-            for (span, parts), content in zip(groups, contents, strict=True)
-            for part in parts
-        }
+            raw = self._fetch_raw(dataset, {part for part, _ in wanted.values()})
         with timings.of("decode"):
             if len(wanted) == 1:
-                return {
-                    key: _decode(dataset, layout, raw[part], mask) for key, (part, mask) in wanted.items()
-                }
+                return {key: _decode(dataset, layout, raw[part], mask) for key, (part, mask) in wanted.items()}
             work = {
                 key: self.decoders.submit(_decode, dataset, layout, raw[part], mask)
                 for key, (part, mask) in wanted.items()
@@ -231,7 +235,7 @@ class DatasetReader:
             return {key: future.result() for key, future in work.items()}
 
 
-def _decode(dataset: Dataset, layout: Chunked, raw: memoryview, filter_mask: int) -> Samples:
+def _decode(dataset: Dataset, layout: Chunked, raw: Content, filter_mask: int) -> Samples:
     """Return one chunk as samples of its full shape, little-endian."""
     nbytes = prod(layout.chunk_shape) * dataset.dtype.itemsize
     try:
@@ -256,31 +260,9 @@ def _span(dataset: Dataset, byte_offset: int, start: int, stop: int) -> ByteRang
     return ByteRange(byte_offset + start * dataset.row_nbytes, (stop - start) * dataset.row_nbytes)
 
 
-def _contiguous_rows(
-    dataset: Dataset,
-    byte_offset: int,
-    run: tuple[int, int],
-    columns: Sequence[int] | None,
-    fetched: Sequence[tuple[ByteRange, bytes]],
-) -> Samples:
-    """Cut the rows of a run out of what was fetched; a run lies in one piece, or is all pieces together."""
-    start, stop = run
-    if start == stop:
-        return _filled(dataset, 0, columns)
-    wanted = _span(dataset, byte_offset, start, stop)
-    inside = [
-        (piece, content)
-        for piece, content in fetched
-        if piece.byte_offset < wanted.end and piece.end > wanted.byte_offset
-    ]
-    if len(inside) == 1:
-        piece, content = inside[0]
-        raw: bytes | memoryview = memoryview(content)[wanted.byte_offset - piece.byte_offset :][
-            : wanted.nbytes
-        ]
-    else:
-        raw = b"".join(content for _, content in inside)
-    samples = np.frombuffer(raw, dataset.dtype).reshape(stop - start, *dataset.shape[1:])
+def _contiguous_rows(dataset: Dataset, raw: Content, columns: Sequence[int] | None) -> Samples:
+    """Return the bytes of a run as its rows."""
+    samples = np.frombuffer(raw, dataset.dtype).reshape(-1, *dataset.shape[1:])
     return _little(samples if columns is None else samples[:, list(columns)])
 
 
@@ -338,9 +320,7 @@ def _assemble(
         target: tuple[Any, ...] = (slice(low - start, high - start),)
         source: tuple[Any, ...] = (slice(low - corner[0], high - corner[0]),)
         if columns is None:
-            for offset, size, whole in zip(
-                corner[1:], layout.chunk_shape[1:], dataset.shape[1:], strict=True
-            ):
+            for offset, size, whole in zip(corner[1:], layout.chunk_shape[1:], dataset.shape[1:], strict=True):
                 target += (slice(offset, min(offset + size, whole)),)
                 source += (slice(0, min(size, whole - offset)),)
         else:

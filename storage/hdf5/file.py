@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import Refused
-from storage.hdf5 import chunk_index
+from storage.hdf5 import chunk_index, edge_chunks
 from storage.hdf5.filters import Filter, UnknownFilter, require_known
 
 MAX_INLINE_NBYTES = 64 * 1024 * 1024
@@ -48,9 +48,6 @@ def describe(dataset: h5py.Dataset) -> Description:
     """
     if dataset.shape is None:
         raise Refused("it is empty (a null dataspace)")
-    if h5py.check_string_dtype(dataset.dtype) and dataset.dtype.kind == "O":
-        return _inline(_fixed_width(dataset))
-    dtype = _require_numeric_or_string(dataset)
     creation = dataset.id.get_create_plist()
     layout = creation.get_layout()
     if layout == h5py.h5d.VIRTUAL:
@@ -59,6 +56,11 @@ def describe(dataset: h5py.Dataset) -> Description:
         raise Refused(
             f"its samples lie in another file ({creation.get_external(0)[0].decode(errors='replace')!r})"
         )
+    if h5py.check_string_dtype(dataset.dtype) and dataset.dtype.kind == "O":
+        return _inline(_fixed_width(dataset))
+    dtype = _require_numeric_or_string(dataset)
+    if dtype.kind == "S" and dataset.id.get_type().get_strpad() != h5py.h5t.STR_NULLPAD:
+        return _inline(dataset[()])  # what follows the end of such a string is not part of it
     if layout == h5py.h5d.COMPACT:
         return _inline(dataset[()])
     shape = dataset.shape or (1,)
@@ -66,13 +68,16 @@ def describe(dataset: h5py.Dataset) -> Description:
     if layout == h5py.h5d.CHUNKED:
         filters = _filters(creation)
         rows = chunk_index.build(dataset)
+        if filters:
+            edge_chunks.mark_unfiltered(dataset, rows)
         return Description(dtype, shape, fill, chunk_shape=dataset.chunks, filters=filters, chunks=rows)
     return Description(dtype, shape, fill, byte_offset=dataset.id.get_offset())
 
 
 def _require_numeric_or_string(dataset: h5py.Dataset) -> np.dtype[Any]:
     """Return the dtype of samples whose stored bits numpy reads as they are."""
-    file_type, dtype = dataset.id.get_type(), dataset.dtype
+    file_type = dataset.id.get_type()
+    dtype: np.dtype[Any] = dataset.dtype
     if file_type.get_class() == h5py.h5t.ENUM and dtype.kind in "iu":
         file_type = file_type.get_super()
     if dtype.kind == "b":

@@ -109,9 +109,7 @@ def _describe(file: h5py.File, session: Session) -> None:
     identifier = str(uuid5(NAMESPACE, f"seed {session.seed}, {float(session.duration_s)} s"))
     nwb.mark_root(file, identifier, NWB_VERSION)
     file["identifier"] = identifier
-    file["session_description"] = (
-        "Simulated: a head-fixed mouse rests and runs on a wheel. Nothing was measured."
-    )
+    file["session_description"] = "Simulated: a head-fixed mouse rests and runs on a wheel. Nothing was measured."
     file["session_start_time"] = file["timestamps_reference_time"] = SESSION_START
     file["file_create_date"] = nwb.strings([datetime.now(UTC).isoformat(timespec="milliseconds")])
     for name in (
@@ -179,14 +177,10 @@ def _add_epochs(intervals: h5py.Group, session: Session) -> None:
 
 def _add_units(file: h5py.File, session: Session, spikes: Sequence[Indices], electrodes: h5py.Group) -> None:
     """Write who fired when."""
-    table = nwb.add_table(
-        file, "units", "Units", "Simulated neurons whose spikes the probe sees.", len(UNITS)
-    )
+    table = nwb.add_table(file, "units", "Units", "Simulated neurons whose spikes the probe sees.", len(UNITS))
     nwb.add_column(table, "cell_type", "Kind of neuron.", nwb.strings(unit.cell_type for unit in UNITS))
     times = [samples / PROBE_HZ for samples in spikes]
-    column = nwb.add_ragged_column(
-        table, "spike_times", "Troughs, in seconds, on samples of the probe.", times
-    )
+    column = nwb.add_ragged_column(table, "spike_times", "Troughs, in seconds, on samples of the probe.", times)
     column.attrs["resolution"] = 1 / PROBE_HZ
     observed: NDArray[np.float64] = np.array([[0.0, session.duration_s]])
     nwb.add_ragged_column(table, "obs_intervals", "When observed, in seconds.", [observed] * len(UNITS))
@@ -221,9 +215,7 @@ def _write_signals(
 ) -> None:
     """Write LFP and probe block by block."""
     mixing = mixing_matrix()
-    amplitudes = [
-        spike_amplitudes(session, number, samples, PROBE_HZ) for number, samples in enumerate(spikes)
-    ]
+    amplitudes = [spike_amplitudes(session, number, samples, PROBE_HZ) for number, samples in enumerate(spikes)]
     for block in range(session.n_blocks):
         random = session.random(Stream.AMPLIFIER, block)
         potential = field(session, block, LFP_HZ, mixing[:, PYRAMIDAL_CONTACT])

@@ -48,9 +48,7 @@ def strings(values: Iterable[str]) -> NDArray[np.object_]:
     return np.array(list(values), STRING)
 
 
-def add_table(
-    parent: h5py.Group, name: str, neurodata_type: str, description: str, n_rows: int
-) -> h5py.Group:
+def add_table(parent: h5py.Group, name: str, neurodata_type: str, description: str, n_rows: int) -> h5py.Group:
     """Add a table without columns; rows are numbered from 0."""
     table = add_group(parent, name, neurodata_type, description=description, colnames=strings([]))
     ids = table.create_dataset("id", data=np.arange(n_rows))

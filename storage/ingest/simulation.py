@@ -65,9 +65,7 @@ class Session:
 
     def __post_init__(self) -> None:
         if not SHORTEST_S <= self.duration_s <= LONGEST_S:
-            raise ValueError(
-                f"a session of {self.duration_s} s: {SHORTEST_S} s to {LONGEST_S} s can be simulated"
-            )
+            raise ValueError(f"a session of {self.duration_s} s: {SHORTEST_S} s to {LONGEST_S} s can be simulated")
 
     def random(self, stream: Stream, *numbers: int) -> np.random.Generator:
         """Return the random numbers for one purpose, or one block of it; a last number 0 counts as none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -26,15 +27,15 @@ class Folder:
             after = _pin(os.fstat(descriptor))
         complete = all(len(got) == part.nbytes for got, part in zip(parts, ranges, strict=True))
         if not complete or before != after or pin not in (None, before):
-            raise FileChanged(
-                f"{file_name(location)} is not the file that was registered: it was changed since"
-            )
+            raise FileChanged(f"{file_name(location)} is not the file that was registered: it was changed since")
         return parts
 
     def stat(self, location: str) -> Stat:
         """Return size and pin."""
         with _named_errors(location):
-            found = os.stat(location)
+            found = Path(location).stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise NotStored(f"{file_name(location)} is not in the store: it is not a file")
         return Stat(found.st_size, _pin(found))
 
     def open(self, location: str) -> BinaryIO:
@@ -99,7 +100,7 @@ def _named_errors(location: str) -> Iterator[None]:
     name = file_name(location)
     try:
         yield
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise NotStored(f"{name} is not in the store") from error
     except OSError as error:
         raise StoreAway(f"the store cannot reach {name}: {error.strerror or type(error).__name__}") from error

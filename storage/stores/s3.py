@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 import aiohttp
 import s3fs
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from fsspec.asyn import sync
 
 from storage.errors import FileChanged, NotStored, StoreAway
@@ -23,10 +23,12 @@ SIDE_BY_SIDE = 32
 
 CLIENT = {
     "connect_timeout": 3,
-    "read_timeout": 20,
-    "retries": {"max_attempts": 2},
+    "read_timeout": 7,
+    "retries": {"total_max_attempts": 2},
     "max_pool_connections": 128,
 }
+"""A store that never says anything is given up after 14 s, one where nobody listens at once."""
+
 PARSING_BLOCK_NBYTES = 1 << 20
 
 GONE = {"404", "NoSuchKey", "NoSuchBucket"}
@@ -41,7 +43,7 @@ class S3:
         self._files = s3fs.S3FileSystem(
             anon=anonymous, config_kwargs=CLIENT, use_listings_cache=False, skip_instance_cache=True
         )
-        self._files.retries = 2
+        self._files.retries = 1  # its own, around those of the client
 
     def get_ranges(self, location: str, ranges: Sequence[ByteRange], pin: str | None) -> list[bytes]:
         """Return the bytes of each range: one GET each, with ``If-Match``, side by side; nothing else is asked."""
@@ -52,20 +54,18 @@ class S3:
         """Return size and ETag."""
         found = _named_errors(file_name(location), lambda: self._files.info(location, refresh=True))
         if found["type"] != "file":
-            raise NotStored(f"{file_name(location)} is a prefix, not a file")
+            raise NotStored(f"{file_name(location)} is not in the store: it is a prefix")
         return Stat(int(found["size"]), str(found["ETag"]))
 
     def open(self, location: str) -> BinaryIO:
         """Open a file for parsing, in blocks that are kept."""
-        return cast(
-            BinaryIO,
-            _named_errors(
-                file_name(location),
-                lambda: self._files.open(
-                    location, "rb", block_size=PARSING_BLOCK_NBYTES, cache_type="blockcache"
-                ),
-            ),
+        file = _named_errors(
+            file_name(location),
+            lambda: self._files.open(location, "rb", block_size=PARSING_BLOCK_NBYTES, cache_type="blockcache"),
         )
+        if file.details["type"] != "file":
+            raise NotStored(f"{file_name(location)} is not in the store: it is a prefix")
+        return cast(BinaryIO, file)
 
     def put(self, location: str, content: bytes) -> None:
         """Store a whole file by one PUT."""
@@ -86,34 +86,31 @@ class S3:
         async def get(part: ByteRange) -> bytes:
             span = f"bytes={part.byte_offset}-{part.end - 1}"
             async with places:
-                answer = await self._files._call_s3(
-                    "get_object", Bucket=bucket, Key=key, Range=span, **pinned
-                )
+                answer = await self._files._call_s3("get_object", Bucket=bucket, Key=key, Range=span, **pinned)
                 async with answer["Body"] as body:
                     content = cast(bytes, await body.read())
             if len(content) != part.nbytes:
                 raise FileChanged(f"{file_name(key)} is shorter than when it was registered")
             return content
 
-        return list(await asyncio.gather(*(get(part) for part in ranges)))
+        return await asyncio.gather(*(get(part) for part in ranges))
 
 
 def _named_errors(name: str, ask: Callable[[], T]) -> T:
     """Ask the store, and name what went wrong after what was asked for."""
     try:
         return ask()
-    except (OSError, ClientError, BotoCoreError, aiohttp.ClientError, asyncio.TimeoutError) as error:
+    except (TimeoutError, OSError, ClientError, BotoCoreError, aiohttp.ClientError) as error:
         code = _code(error)
         if code in GONE or isinstance(error, FileNotFoundError):
             raise NotStored(f"{name} is not in the store") from error
         if code in OTHER_FILE:
             raise FileChanged(f"{name} is not the file that was registered: it was changed since") from error
-        reason = (
-            "may not be read with these credentials"
-            if isinstance(error, PermissionError)
-            else "does not answer"
-        )
-        raise StoreAway(f"the store of {name} {reason}; try again later") from error
+        if isinstance(error, PermissionError):
+            raise StoreAway(f"the store of {name} may not be read with these credentials") from error
+        if isinstance(error, NoCredentialsError):
+            raise StoreAway(f"there are no credentials for the store of {name}") from error
+        raise StoreAway(f"the store of {name} does not answer; try again later") from error
 
 
 def _code(error: Any) -> str:

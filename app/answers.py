@@ -1,0 +1,167 @@
+"""An array as a response: what is asked of it, in which form, and the plan for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from flask import Response, request
+
+from app.conditional import tag
+from app.encoders import ENCODERS, MEDIA_TYPES
+from app.encoders.form import Attribute, Body, Form
+from app.services import Services
+from app.timing import server_timing
+from schemas.queries import ArrayQuery
+from storage.catalog.arrays import stored_array
+from storage.catalog.models import Datafile, Spike
+from storage.errors import SelectionError
+from storage.hdf5.dataset import Samples, Timings
+from storage.reader import Answer, StoredArray, prepare
+from storage.selection import RegularAxis, TimeAxis
+from storage.slices import (
+    answered_rate,
+    datafile_axis,
+    default_method,
+    request_of,
+    slice_datafile,
+)
+
+MAX_RANGES_TOLD = 1000
+SUFFIXES = {"hdf5": "h5", "npy": "npy", "csv": "csv"}
+"""Formats that a browser should save rather than show."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayAnswer:
+    """An array's answer before any sample of it is read."""
+
+    datafile: Datafile
+    answer: Answer
+    form: Form
+    format: str
+    etag: str
+
+    def response(self, services: Services) -> Response:
+        """Read the first window, so that what cannot be read is an error and not half an array; then stream."""
+        began = time.perf_counter()
+        windows = services.reader.read(self.answer)
+        if request.method == "HEAD":
+            body = ENCODERS[self.format](self.form, windows)
+            return self._headed(Response(), body)
+        first = list(_first(windows))
+        self.answer.timings.seconds["encode"] = max(
+            0.0, time.perf_counter() - began - sum(self.answer.timings.seconds.values())
+        )
+        body = ENCODERS[self.format](self.form, chain(first, windows))
+        return self._headed(Response(body.content), body)
+
+    def plan(self, services: Services) -> dict[str, Any]:
+        """Return what reading would cost, were nothing cached."""
+        plan = services.reader.plan(self.answer)
+        asked = self.answer.request
+        return {
+            "selection": [asked.selection.start, asked.selection.stop],
+            "points": self.form.shape[0],
+            "method": asked.method if asked.points is not None else None,
+            "level": None,
+            "chunks": plan.n_chunks,
+            "requests": len(plan.ranges),
+            "byte_ranges": [[part.byte_offset, part.nbytes] for part in plan.ranges[:MAX_RANGES_TOLD]],
+            "nbytes_fetched": sum(part.nbytes for part in plan.ranges),
+            "nbytes_answered": self.form.nbytes,
+            "shape": list(self.form.shape),
+        }
+
+    def _headed(self, response: Response, body: Body) -> Response:
+        response.content_type = body.media_type
+        response.content_length = body.nbytes
+        response.headers["Server-Timing"] = server_timing(self.answer.timings)
+        if self.format in SUFFIXES:
+            name = f"datafile-{self.datafile.id}.{SUFFIXES[self.format]}"
+            response.headers["Content-Disposition"] = f"attachment; filename={name}"
+        return response
+
+
+def answer_array(
+    datafile: Datafile, uses: Sequence[tuple[Any, str]], query: ArrayQuery, services: Services
+) -> ArrayAnswer:
+    """Work out the answer to what was asked of a datafile.
+
+    Parameters
+    ----------
+    datafile : Datafile
+    uses : sequence of (object, field)
+        Objects that link it and that the caller may read.
+    query : ArrayQuery
+    services : Services
+
+    Raises
+    ------
+    SelectionError
+        If the query has no meaning for this array.
+
+    References
+    ----------
+    G-Node Data API, "Working with Arrays": "you access the datafile directly using the reference from previous
+    response".
+    """
+    timings = Timings()
+    array = stored_array(datafile)
+    owners = [owner for owner, _ in uses if not isinstance(owner, Spike)]
+    if uses and not owners and not query.slice.is_empty:
+        raise SelectionError("the waveform of a spike is short and not sliced", *query.slice.range_parameters)
+    axis = datafile_axis(array, owners, services.reader, timings)
+    asked = slice_datafile(query.slice, axis, beside=query.beside)
+    method = default_method([field for _, field in uses], array)
+    answer = prepare(array, request_of(array, asked, method, scaled=query.scaled), timings)
+    form = Form(datafile.guid, answer.shape, answer.dtype, _attributes(datafile, array, answer, axis, owners))
+    format = query.format or _accepted() or "hdf5"
+    etag = tag(form, asked, answer.request, format)
+    return ArrayAnswer(datafile, answer, form, format, etag)
+
+
+def _accepted() -> str | None:
+    """Return the format whose media type the caller names, and no other."""
+    return MEDIA_TYPES.get(request.headers.get("Accept", "").strip().lower())
+
+
+def _attributes(
+    datafile: Datafile, array: StoredArray, answer: Answer, axis: TimeAxis, owners: Sequence[Any]
+) -> dict[str, Attribute]:
+    """Return what is told on the dataset, by the names of the contract."""
+    asked, selection = answer.request, answer.request.selection
+    told: dict[str, Attribute] = {} if datafile.units is None else {"units": datafile.units}
+    if isinstance(axis, RegularAxis):
+        owner = owners[0]
+        rate = owner.sampling_rate
+        if asked.points is not None:
+            rate = answered_rate(rate, answer.shape[0], len(selection))
+        told |= {
+            "t_start": float(axis.time_of(selection.start)),
+            "t_start_units": owner.t_start_units,
+            "sampling_rate": float(rate),
+            "sampling_rate_units": owner.sampling_rate_units,
+        }
+    told |= {"start_index": selection.start, "end_index": selection.stop}
+    if asked.points is not None:
+        told["method"] = asked.method
+    if len(array.shape) == 2:
+        channels = list(asked.channels or range(array.shape[1]))
+        told["channels"] = channels
+        if datafile.channel_names is not None:
+            told["channel_names"] = [datafile.channel_names[channel] for channel in channels]
+    if not asked.scaled and array.calibration is not None:
+        gains = array.calibration.gains(asked.channels).tolist()
+        told |= {"gain": gains if len(gains) > 1 else gains[0], "offset": array.calibration.offset}
+    return told
+
+
+def _first(windows: Iterator[Samples]) -> Iterator[Samples]:
+    """Yield the first window, if there is one."""
+    for window in windows:
+        yield window
+        return

@@ -1,0 +1,201 @@
+"""``flask init``, ``register``, ``demo``, ``welcome``: what a person does in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import click
+from flask import Flask
+from flask.cli import with_appcontext
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+from tqdm import tqdm
+
+from app.presenting import selected_object
+from app.services import Services, services
+from schemas import numbers
+from schemas.permalinks import object_permalink
+from schemas.queries import ObjectSchema, load
+from storage.catalog.arrays import regular_axis
+from storage.catalog.migrate import migrate
+from storage.catalog.models import ACTIVE, PRIVATE, PUBLIC, TYPES
+from storage.errors import StorageError
+from storage.hdf5.dataset import Timings
+from storage.ingest.demo import write_demo
+from storage.ingest.formats.hdf5 import PlainOptions
+from storage.ingest.register import Options, Outcome, files_at, register
+from storage.units import hertz, seconds
+
+DEMO_NAME = "demo.nwb"
+WELCOME_TYPES = ("analogsignal", "analogsignalarray", "irsaanalogsignal", "spiketrain")
+WELCOME_POINTS = 20
+EXAMPLE_S = Fraction(1, 10)
+
+
+class Quantity(click.ParamType[tuple[float, str]]):
+    """A number and a unit, such as ``20000 Hz``."""
+
+    name = "quantity"
+
+    def __init__(self, known: Callable[[str], Any]) -> None:
+        self.known = known
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, str]:
+        """Return both, or say what is wrong."""
+        try:
+            found, unit = numbers.quantity(value)
+            self.known(unit)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return found, unit
+
+
+def install(app: Flask) -> None:
+    """Give an application its commands."""
+    for command in (init, register_files, demo, welcome):
+        app.cli.add_command(command)
+
+
+@click.command("init")
+@with_appcontext
+def init() -> None:
+    """Create the catalog, or bring its tables up to date."""
+    url = services().settings.database_url
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    with _catalog_errors():
+        migrate(services().engine)
+
+
+@click.command("register")
+@click.argument("places", nargs=-1, required=True, metavar="PATH-or-URL …")
+@click.option("--owner", metavar="NAME", help="Username of the owner; nobody by default.")
+@click.option(
+    "--safety-level",
+    type=click.IntRange(1, 3),
+    default=PRIVATE,
+    show_default=True,
+    help="1 public, 2 any user, 3 private.",
+)
+@click.option("--sampling-rate", type=Quantity(hertz), help='Of plain HDF5, such as "20000 Hz".')
+@click.option("--t-start", type=Quantity(seconds), help='Of plain HDF5, such as "0 ms".')
+@click.option("--units", help="Of plain HDF5, such as mV.")
+@with_appcontext
+def register_files(
+    places: Sequence[str],
+    owner: str | None,
+    safety_level: int,
+    sampling_rate: tuple[float, str] | None,
+    t_start: tuple[float, str] | None,
+    units: str | None,
+) -> None:
+    """Register NWB and HDF5 files, folders of them, or s3:// prefixes, in place."""
+    if sampling_rate is not None and sampling_rate[0] <= 0:
+        raise click.BadParameter(f"{sampling_rate[0]} is not positive", param_hint="--sampling-rate")
+    options = Options(owner, safety_level, PlainOptions(sampling_rate, t_start, units))
+    outcomes = _register(services(), _files(services(), places), options)
+    if not any(outcome.counts for outcome in outcomes):
+        raise click.ClickException("nothing could be registered")
+
+
+@click.command("demo")
+@with_appcontext
+def demo() -> None:
+    """Simulate a recording of ten minutes, once, and register it as public."""
+    path = services().settings.data / DEMO_NAME
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tqdm(total=100, desc="Simulating ten minutes of recording", unit="%", leave=False) as bar:
+
+            def show(done: float) -> None:
+                bar.update(round(100 * done) - bar.n)
+
+            write_demo(path, progress=show)
+    _register(services(), [f"file://{path}"], Options(safety_level=PUBLIC))
+
+
+@click.command("welcome")
+@click.option("--address", required=True, metavar="URL", help="Where the service will answer.")
+@with_appcontext
+def welcome(address: str) -> None:
+    """Print the address, and two requests to try."""
+    click.echo(f"\nEphystore is at {address}\n")
+    with _catalog_errors():
+        example = _example(services())
+    if example is None:
+        click.echo(f"  curl '{address}/'")
+        return
+    permalink, asked, link = example
+    click.echo(f"  curl '{address}{permalink}/?{asked}'")
+    click.echo(f"  curl '{address}{link}'\n")
+
+
+@contextmanager
+def _catalog_errors() -> Iterator[None]:
+    """Say in one sentence what is wrong with the catalog."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+        raise click.ClickException(f"the catalog (EPHYSTORE_DATABASE_URL) cannot be used: {reason}") from error
+
+
+def _files(found: Services, places: Sequence[str]) -> list[str]:
+    """Return the URLs of all files at these places."""
+    files: dict[str, None] = {}
+    for place in places:
+        try:
+            files |= dict.fromkeys(files_at(found.store, place))
+        except (StorageError, OSError) as error:
+            raise click.ClickException(f"{place}: {error}") from error
+    return list(files)
+
+
+def _register(found: Services, files: Sequence[str], options: Options) -> list[Outcome]:
+    """Register files one by one, saying of each what became of it."""
+    outcomes = []
+    with _catalog_errors(), tqdm(files, desc="Registering", unit="file", leave=False) as bar:
+        for url in bar:
+            bar.set_postfix_str(url.rpartition("/")[2])
+            outcome = register(found.store, found.engine, url, options)
+            outcomes.append(outcome)
+            bar.write("\n".join(_told(outcome)))
+    return outcomes
+
+
+def _told(outcome: Outcome) -> list[str]:
+    counts = ", ".join(f"{number} {type_name}" for type_name, number in outcome.counts.items())
+    name = outcome.url.rpartition("/")[2]
+    lines = [f"{outcome.state:>10}  {name}" + (f": {counts}" if counts else "")]
+    return lines + [f"{'left out':>10}  {name} {refusal.path}: {refusal.reason}" for refusal in outcome.refusals]
+
+
+def _example(found: Services) -> tuple[str, str, str] | None:
+    """Return a permalink, a tenth of a second in the middle of what it names, and the link that this gives."""
+    for type_name in WELCOME_TYPES:
+        model = TYPES[type_name]
+        public = select(model).where(model.current_state == ACTIVE, model.safety_level == PUBLIC)
+        with found.session() as session:
+            row = session.scalars(public.order_by(model.id).limit(1)).unique().first()
+        if row is not None:
+            asked = _middle(row) | {"downsample": str(WELCOME_POINTS), "format": "json"}
+            query = load(ObjectSchema(), asked.items())
+            entry = selected_object(row, query, {}, found, Timings())
+            link = entry["fields"][row.time_field or "signal"]["data"]
+            return object_permalink(type_name, row.id), urlencode(asked), link
+    return None
+
+
+def _middle(row: Any) -> dict[str, str]:
+    """Return the slice parameters of a part in the middle: by time where samples are regular."""
+    if row.time_field is not None:
+        n_samples = getattr(row, row.time_field).n_samples
+        return {"start_index": str(n_samples // 2), "end_index": str(n_samples)}
+    axis = regular_axis(row)
+    middle, length = axis.time_of(axis.n_samples // 2), EXAMPLE_S / seconds(axis.unit)
+    return {"start_time": str(numbers.plain(float(middle))), "duration": str(numbers.plain(float(length)))}

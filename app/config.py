@@ -1,0 +1,58 @@
+"""Every setting, the variable it comes from, its default."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+MEBIBYTE = 1 << 20
+
+
+class BadSetting(ValueError):
+    """A variable whose value cannot be used; the text names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the service runs."""
+
+    data: Path
+    """Folder of the catalog and the store, where these are not told apart."""
+    database_url: str
+    store_url: str
+    chunk_cache_nbytes: int
+    """Decoded chunks kept per process."""
+    index_cache_nbytes: int
+    """Parts of chunk indices kept per process."""
+    decoders: int
+    """Threads that decode chunks, per process."""
+
+    @classmethod
+    def from_environment(cls, variables: Mapping[str, str]) -> Settings:
+        """Read all settings; raises BadSetting naming the variable.
+
+        Parameters
+        ----------
+        variables : mapping of str to str
+            ``EPHYSTORE_DATA`` (``./data``), ``EPHYSTORE_DATABASE_URL``, ``EPHYSTORE_STORE_URL``,
+            ``EPHYSTORE_CHUNK_CACHE_MB`` (256), ``EPHYSTORE_INDEX_CACHE_MB`` (64) and ``EPHYSTORE_DECODERS``
+            (one per processor).
+        """
+        data = Path(variables.get("EPHYSTORE_DATA") or "data").resolve()
+        return cls(
+            data=data,
+            database_url=variables.get("EPHYSTORE_DATABASE_URL") or f"sqlite:///{data}/catalog.sqlite",
+            store_url=variables.get("EPHYSTORE_STORE_URL") or f"file://{data}/store",
+            chunk_cache_nbytes=_whole(variables, "EPHYSTORE_CHUNK_CACHE_MB", 256) * MEBIBYTE,
+            index_cache_nbytes=_whole(variables, "EPHYSTORE_INDEX_CACHE_MB", 64) * MEBIBYTE,
+            decoders=max(1, _whole(variables, "EPHYSTORE_DECODERS", os.cpu_count() or 1)),
+        )
+
+
+def _whole(variables: Mapping[str, str], name: str, default: int) -> int:
+    text = variables.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and len(text) <= 7):
+        raise BadSetting(f"{name}={text!r} is not a whole number from 0 to 9999999")
+    return int(text)

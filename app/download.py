@@ -1,0 +1,60 @@
+"""A stored file byte for byte, or a range of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from itertools import chain
+
+from flask import Response, request
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
+
+from app.conditional import tag
+from app.services import Services
+from storage.catalog.models import StoredFile
+from storage.objectstore import file_name
+from storage.ranges import MAX_RANGE_NBYTES, ByteRange, split
+
+MEDIA_TYPE = "application/octet-stream"
+
+
+def etag(file: StoredFile) -> str:
+    """Return what changes with the file."""
+    return tag(file.name, file.pin)
+
+
+def response(file: StoredFile, services: Services) -> Response:
+    """Return the asked bytes, streamed; raises NotStored, FileChanged or StoreAway before any is sent."""
+    first, last = _asked(file)
+    nbytes = last - first + 1
+    pieces = split(ByteRange(first, nbytes), max_nbytes=MAX_RANGE_NBYTES) if nbytes else []
+
+    def parts() -> Iterator[bytes]:
+        for piece in pieces:
+            yield from services.store.get_ranges(file.name, [piece], pin=file.pin)
+
+    answer = Response(mimetype=MEDIA_TYPE)
+    if request.method != "HEAD":
+        content = parts()
+        answer.response = chain([next(content)], content) if pieces else []
+    answer.content_length = nbytes
+    answer.headers["Accept-Ranges"] = "bytes"
+    answer.headers.set("Content-Disposition", "attachment", filename=file_name(file.name))
+    if nbytes < file.nbytes:
+        answer.status_code = HTTPStatus.PARTIAL_CONTENT
+        answer.headers["Content-Range"] = f"bytes {first}-{last}/{file.nbytes}"
+    return answer
+
+
+def _asked(file: StoredFile) -> tuple[int, int]:
+    """Return the first and the last byte asked for; several ranges at once count as the whole file."""
+    whole = 0, file.nbytes - 1
+    asked = request.range
+    if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
+        return whole
+    if request.if_range is not None and request.if_range.etag not in (None, etag(file)):
+        return whole
+    found = asked.range_for_length(file.nbytes)
+    if found is None or not file.nbytes:
+        raise RequestedRangeNotSatisfiable(file.nbytes)
+    return found[0], found[1] - 1

@@ -1,0 +1,104 @@
+"""From what went wrong to what the caller is told: one table, and nowhere else a status."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response
+from marshmallow import ValidationError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+
+from app.documents import MEDIA_TYPE, document
+from storage import errors
+from storage.catalog.permissions import Forbidden, LoginNeeded
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_S = 5
+
+STATUS: dict[type[Exception], tuple[HTTPStatus, str]] = {
+    errors.SelectionError: (HTTPStatus.BAD_REQUEST, "bad_request"),
+    ValidationError: (HTTPStatus.BAD_REQUEST, "bad_request"),
+    LoginNeeded: (HTTPStatus.UNAUTHORIZED, "login_needed"),
+    Forbidden: (HTTPStatus.FORBIDDEN, "forbidden"),
+    errors.NotFound: (HTTPStatus.NOT_FOUND, "not_found"),
+    errors.NotStored: (HTTPStatus.NOT_FOUND, "not_stored"),
+    errors.FileChanged: (HTTPStatus.CONFLICT, "file_changed"),
+    errors.FileDamaged: (HTTPStatus.CONFLICT, "file_damaged"),
+    errors.StoreAway: (HTTPStatus.SERVICE_UNAVAILABLE, "store_away"),
+    OperationalError: (HTTPStatus.SERVICE_UNAVAILABLE, "database_away"),
+    InterfaceError: (HTTPStatus.SERVICE_UNAVAILABLE, "database_away"),
+    PoolTimeout: (HTTPStatus.SERVICE_UNAVAILABLE, "database_away"),
+}
+"""What each exception becomes: the status, and the stable word for programs."""
+
+HTTP_MESSAGES = {
+    HTTPStatus.NOT_FOUND: "there is nothing at this address; / tells what there is",
+    HTTPStatus.METHOD_NOT_ALLOWED: "this address does not take this method",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body of the request is larger than this address takes",
+}
+
+
+def install(app: Flask) -> None:
+    """Make an application answer every error by its document."""
+    for kind in STATUS:
+        app.register_error_handler(kind, _known)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unknown)
+
+
+def _known(error: Exception) -> Response:
+    status, word = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    message, details = _told(error, word)
+    response = _response(status, word, message, details)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        log.warning("%s: %s", word, error)
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    if status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _told(error: Exception, word: str) -> tuple[str, dict[str, Any]]:
+    """Return the sentence, and what is wrong by parameter."""
+    if isinstance(error, ValidationError):
+        details: dict[str, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
+        return "; ".join(f"{name}: {_joined(said)}" for name, said in details.items()), details
+    if isinstance(error, errors.SelectionError):
+        return str(error), {name: [str(error)] for name in error.parameters}
+    if word == "database_away":
+        return "the catalog does not answer; try again later", {}
+    return str(error), {}
+
+
+def _joined(said: Any) -> str:
+    return ", ".join(map(str, said)) if isinstance(said, list) else str(said)
+
+
+def _http(error: HTTPException) -> Response:
+    """Answer what Flask itself refuses, keeping its headers such as Allow."""
+    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+    message = HTTP_MESSAGES.get(status) or error.description or status.phrase
+    response = _response(status, status.phrase.lower().replace(" ", "_"), message, {})
+    for name, value in error.get_headers():
+        if name not in ("Content-Type", "Content-Length"):
+            response.headers[name] = value
+    return response
+
+
+def _unknown(error: Exception) -> Response:
+    """Answer a defect of the service without telling its insides."""
+    log.error("unexpected error", exc_info=error)
+    message = "the service failed to answer this; its log says why"
+    return _response(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", message, {})
+
+
+def _response(status: HTTPStatus, word: str, message: str, details: dict[str, Any]) -> Response:
+    content = document([], message=message, message_type=word, details=details)
+    response = Response(content, status=status, mimetype=MEDIA_TYPE)
+    response.headers["Cache-Control"] = "no-store"
+    return response

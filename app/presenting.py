@@ -1,0 +1,91 @@
+"""Objects with the links to the asked part of their arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from app.links import datafile_link
+from app.services import Services
+from schemas.numbers import plain
+from schemas.objects import SCHEMAS, Shown
+from schemas.permalinks import object_permalink
+from schemas.queries import ArrayQuery, ObjectQuery
+from storage.catalog.models import NeoObject
+from storage.errors import FileChanged, FileDamaged, NotStored, SelectionError
+from storage.hdf5.dataset import Timings
+from storage.slices import Downsampled, slice_object
+
+Children = Mapping[str, Sequence[int]]
+
+
+def selected_object(
+    row: NeoObject, query: ObjectQuery, children: Children, services: Services, timings: Timings
+) -> Any:
+    """Return one entry of ``selected``.
+
+    Raises
+    ------
+    SelectionError
+        If the query has no meaning for this object.
+    """
+    permalink = object_permalink(row.type_name, row.id)
+    if query.detail == "link":
+        return permalink
+    shown = _shown(row, query.array, services, timings)
+    return _entry(replace(shown, children=children), permalink)
+
+
+def selected_list(
+    rows: Sequence[NeoObject], query: ObjectQuery, children: Mapping[int, Children], services: Services
+) -> list[Any]:
+    """Return the entries of a list, each sliced on its own axis; what has no answer says why."""
+    if query.detail == "link":
+        return [object_permalink(row.type_name, row.id) for row in rows]
+
+    def show(row: NeoObject) -> Shown:
+        try:
+            return _shown(row, query.array, services, Timings())
+        except (SelectionError, NotStored, FileChanged, FileDamaged) as error:
+            return Shown(row, reason=str(error))
+
+    # Only irregular objects ask the store, for their times; they ask side by side.
+    asks_store = bool(rows) and rows[0].time_field is not None and bool(query.array.slice.range_parameters)
+    shown = services.side_by_side(show, rows) if asks_store else [show(row) for row in rows]
+    return [
+        _entry(replace(one, children=children.get(row.id, {})), object_permalink(row.type_name, row.id))
+        for row, one in zip(rows, shown, strict=True)
+    ]
+
+
+def _shown(row: NeoObject, query: ArrayQuery, services: Services, timings: Timings) -> Shown:
+    if query.slice.is_empty and query.format is None and query.scaled:
+        return Shown(row)
+    found = slice_object(row, query.slice, services.reader, timings)
+    links = {
+        name: datafile_link(getattr(row, f"{name}_id"), asked, format=query.format, scaled=query.scaled)
+        for name, asked in found.arrays.items()
+    }
+    changed = {"t_start": found.t_start, "t_stop": found.t_stop}
+    return Shown(
+        row,
+        links=links,
+        changed={name: value for name, value in changed.items() if value is not None},
+        downsampled=_downsampled(row, found.downsampled),
+    )
+
+
+def _downsampled(row: Any, found: Downsampled | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    told: dict[str, Any] = {"points": found.points, "method": found.method}
+    if found.sampling_rate is not None:
+        told["sampling_rate"] = {"units": row.sampling_rate_units, "data": plain(found.sampling_rate)}
+    return told
+
+
+def _entry(shown: Shown, permalink: str) -> dict[str, Any]:
+    type_name = shown.row.type_name
+    fields = SCHEMAS[type_name].dump(shown)
+    return {"model": f"neo_api.{type_name}", "permalink": permalink, "fields": fields}

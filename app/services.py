@@ -1,0 +1,72 @@
+"""What requests share in one process: the store, the catalog, the caches."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from flask import Flask, current_app
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from app.config import Settings
+from storage.cache import Cache
+from storage.catalog import database
+from storage.hdf5.dataset import DatasetReader
+from storage.objectstore import ObjectStore
+from storage.reader import Reader
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+EXTENSION = "ephystore"
+OBJECTS_AT_ONCE = 16
+"""Irregular objects of a list whose times are searched side by side."""
+
+
+class Services:
+    """Made with the application, connected at first use: connections do not survive a fork."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.store = ObjectStore(settings.store_url)
+        self.reader = Reader(
+            DatasetReader(
+                store=self.store,
+                index_cache=Cache(settings.index_cache_nbytes, lambda rows: rows.nbytes),
+                chunk_cache=Cache(settings.chunk_cache_nbytes, lambda samples: samples.nbytes),
+                decoders=ThreadPoolExecutor(settings.decoders, thread_name_prefix="decode"),
+            )
+        )
+        self._searchers = ThreadPoolExecutor(OBJECTS_AT_ONCE, thread_name_prefix="search")
+        self._engine: Engine | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def engine(self) -> Engine:
+        """The catalog of this process."""
+        with self._lock:
+            if self._engine is None:
+                self._engine = database.connect(self.settings.database_url)
+            return self._engine
+
+    def session(self) -> Session:
+        """Return a session that reads; rows stay usable after it is closed."""
+        return Session(self.engine, expire_on_commit=False)
+
+    def side_by_side(self, work: Callable[[In], Out], things: Iterable[In]) -> list[Out]:
+        """Return what ``work`` makes of each thing, in order."""
+        return list(self._searchers.map(work, things))
+
+
+def services() -> Services:
+    """Return those of the application that answers."""
+    found: Services = current_app.extensions[EXTENSION]
+    return found
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Give an application its services."""
+    app.extensions[EXTENSION] = Services(settings)

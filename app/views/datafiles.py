@@ -1,0 +1,99 @@
+"""The arrays, and the files they lie in: ``/datafiles/``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, request
+from marshmallow import Schema
+
+from app import download
+from app.answers import answer_array
+from app.auth import caller
+from app.conditional import answer, json_answer
+from app.documents import document
+from app.services import services
+from schemas.objects import DatafileDocumentSchema, Shown
+from schemas.permalinks import datafile_permalink
+from schemas.queries import DatafileSchema, DetailSchema, list_schema, load
+from storage.catalog import find, permissions
+from storage.catalog.models import PUBLIC, Datafile
+
+datafiles = Blueprint("datafiles", __name__, url_prefix="/datafiles")
+
+MESSAGE = "Here is the list of requested datafiles."
+MESSAGE_TYPE = "object_selected"
+
+
+@datafiles.get("/")
+def list_datafiles() -> Response:
+    """Answer the datafiles that the caller may read for their own sake."""
+    query = load(list_schema((), has_name=True), request.args.items(multi=True))
+    with services().session() as session:
+        page = find.list_objects(
+            session,
+            Datafile,
+            caller(),
+            find.conditions(Datafile, query.filters),
+            offset=query.offset,
+            limit=query.max_results,
+        )
+    selected = [_entry(row, query.detail) for row in page.objects]
+    content = document(selected, message=MESSAGE, message_type=MESSAGE_TYPE, offset=query.offset, total=page.total)
+    return json_answer(content, public=all(row.safety_level == PUBLIC for row in page.objects))
+
+
+@datafiles.get("/<id:datafile_id>/")
+def get_datafile(datafile_id: int) -> Response:
+    """Answer the selected samples in the asked format."""
+    query = load(DatafileSchema(), request.args.items(multi=True))
+    datafile, uses, public = _readable(datafile_id)
+    found = answer_array(datafile, uses, query, services())
+    if query.explain:
+        content = document([found.plan(services())], message="Here is the plan.", message_type="plan")
+        return json_answer(content, guid=datafile.guid, public=public)
+    return answer(found.etag, lambda: found.response(services()), public=public)
+
+
+@datafiles.get("/<id:datafile_id>/info/")
+def get_info(datafile_id: int) -> Response:
+    """Answer the datafile's document."""
+    query = load(DetailSchema(), request.args.items(multi=True))
+    datafile, _, public = _readable(datafile_id)
+    content = document([_entry(datafile, query["q"])], message=MESSAGE, message_type=MESSAGE_TYPE)
+    response = json_answer(content, guid=datafile.guid, public=public)
+    response.last_modified = datafile.last_modified
+    return response
+
+
+@datafiles.get("/<id:datafile_id>/download/")
+def get_download(datafile_id: int) -> Response:
+    """Answer the stored file byte for byte, to whoever may read every object made from it."""
+    load(Schema(), request.args.items(multi=True))
+    with services().session() as session:
+        datafile = find.get(session, Datafile, datafile_id)
+        everything = find.made_from(session, datafile.file_id)
+        permissions.require_read_all(caller(), everything)
+    public = all(thing.safety_level == PUBLIC for thing in everything)
+    return answer(
+        download.etag(datafile.file), lambda: download.response(datafile.file, services()), public=public
+    )
+
+
+def _readable(datafile_id: int) -> tuple[Datafile, list[tuple[Any, str]], bool]:
+    """Return a datafile, the objects that use it and may be read, and whether anybody may read it."""
+    with services().session() as session:
+        datafile: Datafile = find.get(session, Datafile, datafile_id)
+        uses = find.uses_of(session, datafile_id)
+        permissions.require_read(caller(), datafile, uses=uses)
+        readable = [use for use in uses if permissions.may_read(caller(), use)]
+        owners = find.users_of(session, readable)
+    return datafile, owners, permissions.may_read_array(permissions.NOBODY, datafile, uses)
+
+
+def _entry(datafile: Datafile, detail: str) -> Any:
+    permalink = datafile_permalink(datafile.id)
+    if detail == "link":
+        return permalink
+    fields = DatafileDocumentSchema().dump(Shown(datafile))
+    return {"model": "neo_api.datafile", "permalink": permalink, "fields": fields}

@@ -1,0 +1,14 @@
+"""Run by Alembic, on the connection that storage/catalog/migrate.py gives it."""
+
+from alembic import context
+
+from storage.catalog.models import Base
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    render_as_batch=True,
+    compare_type=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,29 @@
+"""Bringing the tables of a catalog up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, text
+
+MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+LOCK = 0x65706879
+"""Any number: processes that migrate one PostgreSQL database at once wait for each other by it."""
+
+
+def migrate(engine: Engine) -> None:
+    """Create or update all tables, in one transaction; repeating it does nothing."""
+    with engine.execution_options(writes=True).begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        command.upgrade(configuration(connection), "head")
+
+
+def configuration(connection: object) -> Config:
+    """Return what Alembic needs to know, without a file of its own."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,1 @@
+"""What each file format says in Neo's words, one file each."""

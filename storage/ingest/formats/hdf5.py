@@ -1,0 +1,90 @@
+"""Plain HDF5 with one array in the root; what the file does not say of it, the caller does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import h5py
+
+from storage.errors import Refused
+from storage.ingest.found import Found, FoundObject
+from storage.units import hertz, seconds
+
+Quantity = tuple[float, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PlainOptions:
+    """What is told about arrays in plain HDF5 files.
+
+    Attributes of the same names in the file count where nothing is told.
+    """
+
+    sampling_rate: Quantity | None = None
+    t_start: Quantity | None = None
+    units: str | None = None
+
+
+def inspect(file: h5py.File, name: str, options: PlainOptions) -> Found:
+    """Find the one array in the root of a file, as a signal.
+
+    Parameters
+    ----------
+    file : h5py.File
+    name : str
+        What the signal will be called.
+    options : PlainOptions
+    """
+    found = Found()
+    with found.refusing("/"):
+        _add_signal(found, _only_dataset(file), name, options)
+    return found
+
+
+def _only_dataset(file: h5py.File) -> h5py.Dataset:
+    """Return the one array in the root, following no link out of the file."""
+    here = [key for key in file if isinstance(file.get(key, getlink=True), h5py.HardLink)]
+    datasets = [file[key] for key in here if file.get(key, getclass=True) is h5py.Dataset]
+    if len(datasets) != 1 or len(here) != 1:
+        n_groups = len(here) - len(datasets)
+        raise Refused(
+            f"it is neither NWB nor an HDF5 file with one array in the root: "
+            f"there are {len(datasets)} arrays and {n_groups} groups"
+        )
+    return datasets[0]
+
+
+def _add_signal(found: Found, dataset: h5py.Dataset, name: str, options: PlainOptions) -> None:
+    path = found.describe(dataset)
+    description = found.datasets[path]
+    if description.dtype.kind == "S" or len(description.shape) > 2:
+        raise Refused(
+            f"its array has the type {description.dtype} and the shape {description.shape}: not a signal"
+        )
+    rate = options.sampling_rate or _attributes(dataset, "sampling_rate")
+    if rate is None:
+        raise Refused('its sampling rate is not known; tell it with --sampling-rate "20000 Hz"')
+    t_start = options.t_start or _attributes(dataset, "t_start") or (0.0, "s")
+    units = options.units or dataset.attrs.get("units")
+    _require_axis(rate, t_start)
+    signal = found.whole(path, name, str(units) if units is not None else None)
+    fields: dict[str, Any] = {"name": name, "annotations": {"hdf5_path": path}}
+    fields["sampling_rate"], fields["sampling_rate_units"] = rate
+    fields["t_start"], fields["t_start_units"] = t_start
+    type_name = "analogsignal" if len(description.shape) == 1 else "analogsignalarray"
+    found.objects.append(FoundObject(type_name, path, fields, arrays={"signal": signal}))
+
+
+def _attributes(dataset: h5py.Dataset, name: str) -> Quantity | None:
+    """Return a quantity that the dataset's own attributes tell, as this service writes them."""
+    value, unit = dataset.attrs.get(name), dataset.attrs.get(f"{name}_units")
+    return None if value is None or unit is None else (float(value), str(unit))
+
+
+def _require_axis(rate: Quantity, t_start: Quantity) -> None:
+    if not (isfinite(rate[0]) and rate[0] > 0 and hertz(rate[1])):
+        raise Refused(f"its sampling rate is {rate[0]}, which is not positive")
+    if not (isfinite(t_start[0]) and seconds(t_start[1])):
+        raise Refused(f"its t_start is {t_start[0]}")

@@ -1,0 +1,187 @@
+"""NWB files in Neo's words: time series as signals, sorted units as spike trains, one Block per file.
+
+Read by attributes with h5py alone: what a newer or extended schema calls its types does not matter.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import h5py
+import numpy as np
+
+from storage.calibration import Calibration
+from storage.errors import Refused
+from storage.ingest.formats import nwb_tables, nwb_tree
+from storage.ingest.found import Found, FoundObject
+
+ROOT = "/"
+"""``source_path`` of the Block and of the Segment that stand for the file."""
+
+BLOCK_TEXTS = (
+    "session_description",
+    "identifier",
+    "nwb_version",
+    "session_start_time",
+    "timestamps_reference_time",
+)
+SERIES_TEXTS = ("neurodata_type", "description", "comments")
+
+
+def is_nwb(file: h5py.File) -> bool:
+    """Whether a file says that it is NWB."""
+    return nwb_tree.type_of(file) == "NWBFile" or "nwb_version" in file.attrs
+
+
+def inspect(file: h5py.File, name: str) -> Found:
+    """Find everything in an NWB file that can be served, and why the rest cannot.
+
+    Parameters
+    ----------
+    file : h5py.File
+    name : str
+        What the Block will be called.
+    """
+    found = Found()
+    _add_session(found, file, name)
+    for group in nwb_tree.typed_groups(file):
+        with found.refusing(group.name):
+            kind = nwb_tree.type_of(group)
+            if nwb_tree.has(group, "spike_times"):
+                nwb_tables.add_units(found, group)
+            elif nwb_tree.has(group, "start_time") and nwb_tree.has(group, "stop_time"):
+                nwb_tables.add_epochs(found, group)
+            elif nwb_tree.has(group, "data") and kind != "Images":
+                _add_series(found, group)
+    return found
+
+
+def _add_session(found: Found, file: h5py.File, name: str) -> None:
+    """Add the Block and its one Segment: all clocks of an NWB file agree."""
+    annotations = {"nwb_path": ROOT, **nwb_tree.texts(file, *BLOCK_TEXTS)}
+    started = _moment(annotations.get("session_start_time"))
+    if started is not None:
+        # filedatetime is told in UTC; where the recording was made is told by its own spelling.
+        annotations["time_zone"] = str(started.tzinfo) if started.tzinfo else "not told, taken as UTC"
+        started = started if started.tzinfo else started.replace(tzinfo=UTC)
+    said = {"name": name, "filedatetime": started}
+    found.objects.append(FoundObject("block", ROOT, {**said, "annotations": annotations}))
+    found.objects.append(
+        FoundObject("segment", ROOT, {**said, "annotations": {"nwb_path": ROOT}}, parents={"block": ROOT})
+    )
+
+
+def _moment(said: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(said)) if said else None
+    except ValueError:
+        return None
+
+
+def _add_series(found: Found, group: h5py.Group) -> None:
+    """Add one time series: regular where it has a rate, irregular where it has timestamps."""
+    data = nwb_tree.dataset_in(group, "data")
+    if data is None or not (nwb_tree.has(group, "starting_time") or nwb_tree.has(group, "timestamps")):
+        return
+    path = found.describe(data)
+    description = found.datasets[path]
+    if description.dtype.kind == "S":
+        nwb_tables.add_events(found, group, path)
+        return
+    if len(description.shape) > 2:
+        raise Refused(f"it has {len(description.shape)} dimensions: pictures and the like are not served")
+    name = group.name.rpartition("/")[2]
+    signal = found.whole(
+        path,
+        name,
+        nwb_tree.text(data.attrs.get("unit")),
+        calibration=_calibration(group, data),
+        channel_names=_channel_names(group, description.shape),
+    )
+    fields = {"name": name, "annotations": _annotations(found, group, signal)}
+    if nwb_tree.has(group, "starting_time"):
+        _add_regular(found, group, signal, fields)
+    else:
+        _add_irregular(found, group, signal, fields)
+
+
+def _add_regular(found: Found, group: h5py.Group, signal: str, fields: dict[str, Any]) -> None:
+    start = nwb_tree.dataset_in(group, "starting_time")
+    if start is None or "rate" not in start.attrs:
+        raise Refused("its starting_time has no rate")
+    rate = nwb_tree.number(start.attrs["rate"], "rate")
+    if rate <= 0:
+        raise Refused(f"its rate is {rate}, which is not positive")
+    axis = {
+        "t_start": nwb_tree.number(start[()], "starting_time"),
+        "t_start_units": "s",
+        "sampling_rate": rate,
+        "sampling_rate_units": "Hz",
+    }
+    shape = found.datasets[found.arrays[signal].dataset].shape
+    type_name = "analogsignal" if len(shape) == 1 else "analogsignalarray"
+    found.objects.append(
+        FoundObject(type_name, group.name, {**fields, **axis}, {"segment": ROOT}, {"signal": signal})
+    )
+
+
+def _add_irregular(found: Found, group: h5py.Group, signal: str, fields: dict[str, Any]) -> None:
+    timestamps = nwb_tree.dataset_in(group, "timestamps")
+    if timestamps is None:
+        raise Refused("its timestamps are not a dataset")
+    times = nwb_tables.times_of(found, timestamps)
+    n_times, n_samples = found.arrays[times].n_samples, found.arrays[signal].n_samples
+    if n_times != n_samples:
+        raise Refused(f"it has {n_samples} samples but {n_times} timestamps")
+    t_start = {"t_start": float(found.blocks[times][0, 0]) if n_times else 0.0, "t_start_units": "s"}
+    found.objects.append(
+        FoundObject(
+            "irsaanalogsignal",
+            group.name,
+            {**fields, **t_start},
+            {"segment": ROOT},
+            {"signal": signal, "times": times},
+        )
+    )
+
+
+def _annotations(found: Found, group: h5py.Group, signal: str) -> dict[str, Any]:
+    said = {"nwb_path": group.name, **nwb_tree.texts(group, *SERIES_TEXTS)}
+    names = found.arrays[signal].channel_names
+    return said if names is None else {**said, "channel_names": list(names)}
+
+
+def _calibration(group: h5py.Group, data: h5py.Dataset) -> Calibration | None:
+    """Return ``data · conversion · channel_conversion + offset``, None where that changes nothing."""
+    conversion = nwb_tree.number(data.attrs.get("conversion", 1.0), "conversion")
+    offset = nwb_tree.number(data.attrs.get("offset", 0.0), "offset")
+    gains = np.array([conversion])
+    per_channel = nwb_tree.dataset_in(group, "channel_conversion")
+    if per_channel is not None:
+        n_channels = data.shape[1] if data.ndim == 2 else 1
+        if per_channel.shape != (n_channels,):
+            raise Refused(f"its channel_conversion has the shape {per_channel.shape} for {n_channels} channels")
+        gains = conversion * per_channel[()].astype(np.float64)
+    if not np.isfinite(gains).all():
+        raise Refused("its channel_conversion has values that are not numbers")
+    calibration = Calibration(tuple(gains.tolist()), offset)
+    return None if calibration.is_identity else calibration
+
+
+def _channel_names(group: h5py.Group, shape: tuple[int, ...]) -> list[str] | None:
+    """Return what the table of electrodes calls the channels of a two-dimensional series."""
+    region = nwb_tree.dataset_in(group, "electrodes")
+    if region is None or len(shape) != 2 or region.shape != (shape[1],) or region.dtype.kind not in "iu":
+        return None
+    table = region.attrs.get("table")
+    electrodes = group.file[table] if isinstance(table, h5py.Reference) and table else None
+    if not isinstance(electrodes, h5py.Group):
+        return None
+    column = next((name for name in ("channel_name", "label", "id") if name in electrodes), None)
+    names = None if column is None else nwb_tree.dataset_in(electrodes, column)
+    rows = region[()]
+    if names is None or names.ndim != 1 or (len(rows) and not 0 <= rows.min() <= rows.max() < len(names)):
+        return None
+    every = names[()]
+    return [str(nwb_tree.plain(every[row])) for row in rows]

@@ -1,0 +1,118 @@
+"""The tree of an NWB file: its typed groups, wherever they lie, and the text and numbers on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+
+from storage.errors import Refused
+
+MAX_DEPTH = 64
+MAX_TEXT = 4000
+"""Characters of one annotation; what is longer is cut, and says so."""
+
+
+def typed_groups(file: h5py.File) -> Iterator[h5py.Group]:
+    """Yield each group that has a ``neurodata_type``, once.
+
+    Only hard links are followed, so that no cycle and no other file is met.
+    """
+    seen: set[int] = set()
+    below = [(file["/"], 0)]
+    while below:
+        group, depth = below.pop()
+        address = h5py.h5o.get_info(group.id).addr
+        if address in seen or depth > MAX_DEPTH:
+            continue
+        seen.add(address)
+        if type_of(group):
+            yield group
+        inner = [name for name in group if _is_own_group(group, name)]
+        below += [(group[name], depth + 1) for name in reversed(inner)]
+
+
+def type_of(group: h5py.Group) -> str:
+    """Return the ``neurodata_type``, empty where there is none."""
+    return text(group.attrs.get("neurodata_type")) or ""
+
+
+def has(group: h5py.Group, name: str) -> bool:
+    """Whether a group has a link of this name; where that leads is not looked at."""
+    return bool(group.id.links.exists(name.encode()))
+
+
+def dataset_in(group: h5py.Group, name: str) -> h5py.Dataset | None:
+    """Return a dataset of a group, also by a link within the file; None where there is none.
+
+    Raises
+    ------
+    Refused
+        If it lies in another file.
+    """
+    link = group.get(name, getlink=True)
+    if link is None:
+        return None
+    if isinstance(link, h5py.ExternalLink):
+        raise Refused(f"its {name} lies in another file ({link.filename!r}); register that")
+    found = group.get(name)
+    return found if isinstance(found, h5py.Dataset) else None
+
+
+def text(value: Any) -> str | None:
+    """Return text as it is stored in any of HDF5's ways."""
+    if isinstance(value, h5py.Dataset):
+        value = value[()]
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.ravel()[0]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return str(value) if isinstance(value, str) else None
+
+
+def number(value: Any, name: str) -> float:
+    """Return one finite number."""
+    found = np.asarray(value)
+    if found.size != 1 or found.dtype.kind not in "iuf" or not np.isfinite(found).all():
+        raise Refused(f"its {name} is {value!r}, not a number")
+    return float(found.ravel()[0])
+
+
+def plain(value: Any) -> Any:
+    """Return a scalar as JSON has it; None for what JSON cannot say."""
+    if isinstance(value, np.ndarray) and value.shape == ():
+        value = value[()]
+    if isinstance(value, bytes | str):
+        found = text(value) or ""
+        return found if len(found) <= MAX_TEXT else found[:MAX_TEXT] + " … (cut)"
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return None
+
+
+def texts(group: h5py.Group, *names: str) -> dict[str, Any]:
+    """Return those attributes and scalar text datasets that a group has."""
+    found: dict[str, Any] = {}
+    for name in names:
+        value = group.attrs.get(name)
+        if value is None and isinstance(group.get(name, getlink=True), h5py.HardLink):
+            dataset = dataset_in(group, name)
+            value = dataset[()] if dataset is not None and dataset.shape == () else None
+        said = plain(value)
+        if said not in (None, ""):
+            found[name] = said
+    return found
+
+
+def _is_own_group(group: h5py.Group, name: str) -> bool:
+    try:
+        linked = isinstance(group.get(name, getlink=True), h5py.HardLink)
+        return linked and group.get(name, getclass=True) is h5py.Group
+    except (KeyError, TypeError, RuntimeError, OSError):
+        return False

@@ -1,0 +1,147 @@
+"""What was found in a file: plain values, before any of it is in the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.calibration import Calibration
+from storage.errors import Refused
+from storage.hdf5.file import Description, describe
+from storage.ingest import sorted_times
+
+
+@dataclass(frozen=True, slots=True)
+class FoundArray:
+    """One array that can be served: all rows of a dataset, or a run of them."""
+
+    source_path: str
+    """What of the file it is; unique among its arrays."""
+    dataset: str
+    """Which of the described datasets holds it."""
+    name: str
+    n_samples: int
+    first_row: int = 0
+    units: str | None = None
+    calibration: Calibration | None = None
+    channel_names: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundObject:
+    """One Neo object."""
+
+    type_name: str
+    source_path: str
+    """Where in the file; unique among its objects of this type."""
+    fields: dict[str, Any]
+    """Columns of its table."""
+    parents: dict[str, str] = field(default_factory=dict)
+    """``source_path`` of each parent, by its type."""
+    arrays: dict[str, str] = field(default_factory=dict)
+    """``source_path`` of each array, by its field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Something in a file that cannot be served."""
+
+    path: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Found:
+    """Everything that was found in one file; filled while the file is open."""
+
+    objects: list[FoundObject] = field(default_factory=list)
+    """Parents before children."""
+    arrays: dict[str, FoundArray] = field(default_factory=dict)
+    datasets: dict[str, Description] = field(default_factory=dict)
+    blocks: dict[str, NDArray[np.generic]] = field(default_factory=dict)
+    """First and last value of each block of rows, of datasets of times."""
+    refusals: list[Refusal] = field(default_factory=list)
+    _paths: dict[tuple[int, int], str] = field(default_factory=dict)
+    _checked: dict[str, tuple[NDArray[np.int64], list[str | None]]] = field(default_factory=dict)
+
+    @contextmanager
+    def refusing(self, path: str) -> Iterator[None]:
+        """Note what cannot be served, and go on with the rest of the file."""
+        n_objects = len(self.objects)
+        try:
+            yield
+        except Refused as error:
+            self.refusals.append(Refusal(path, str(error)))
+            del self.objects[n_objects:]
+        except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+            # What h5py raises for damaged parts of a file; none of it may keep the rest from being served.
+            self.refusals.append(Refusal(path, f"it cannot be read: {error}"))
+            del self.objects[n_objects:]
+
+    def describe(self, dataset: h5py.Dataset) -> str:
+        """Describe a dataset once, whatever the number of links to it; return the path that it goes by.
+
+        Raises
+        ------
+        Refused
+            Saying what about it cannot be served exactly.
+        """
+        info = h5py.h5o.get_info(dataset.id)
+        path = self._paths.setdefault((info.fileno, info.addr), str(dataset.name))
+        if path not in self.datasets:
+            self.datasets[path] = describe(dataset)
+        return path
+
+    def describe_times(
+        self, dataset: h5py.Dataset, ends: NDArray[np.int64] | None = None
+    ) -> tuple[str, list[str | None]]:
+        """Describe a dataset of times that are sorted within each run of rows.
+
+        Parameters
+        ----------
+        dataset : h5py.Dataset
+        ends : ndarray, optional
+            Where each run ends; all rows are one run without it.
+
+        Returns
+        -------
+        str
+            The path that the dataset goes by.
+        list of (str or None)
+            For each run, why it cannot be served, or None.
+        """
+        if dataset.ndim != 1 or dataset.dtype.kind not in "iuf":
+            raise Refused(
+                f"its times have the shape {dataset.shape} and the type {dataset.dtype}, not one number each"
+            )
+        path = self.describe(dataset)
+        runs = np.array([self.datasets[path].shape[0]]) if ends is None else ends
+        known = self._checked.get(path)
+        if known is None or not np.array_equal(known[0], runs):
+            self.blocks[path], faults = sorted_times.check(dataset, self.datasets[path], runs)
+            self._checked[path] = runs, faults
+        return path, self._checked[path][1]
+
+    def make(self, path: str, values: NDArray[np.generic]) -> str:
+        """Describe an array that the file only implies; the sidecar will hold it."""
+        self.datasets[path] = Description(
+            values.dtype, values.shape, bytes(values.dtype.itemsize), values=np.ascontiguousarray(values)
+        )
+        return path
+
+    def add_array(self, array: FoundArray) -> str:
+        """Add an array, once; return its ``source_path``."""
+        self.arrays.setdefault(array.source_path, array)
+        return array.source_path
+
+    def whole(self, path: str, name: str, units: str | None, **more: Any) -> str:
+        """Add all rows of a described dataset as one array."""
+        return self.add_array(
+            FoundArray(path, path, name, n_samples=self.datasets[path].shape[0], units=units, **more)
+        )

@@ -1,0 +1,49 @@
+"""Opening a file to see what is in it: which format, and what that says in Neo's words."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import BinaryIO
+
+import h5py
+
+from storage.errors import Refused
+from storage.ingest.formats import hdf5, nwb
+from storage.ingest.found import Found
+from storage.objectstore import ObjectStore, file_name
+
+SUFFIXES = (".nwb", ".h5", ".hdf5", ".hdf", ".he5", ".nix")
+"""Files of a folder or prefix that are looked into."""
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+USER_BLOCKS = (0, 512, 1024, 2048, 4096, 8192)
+"""Where HDF5 looks for its signature, as far as files are made in earnest."""
+
+
+def inspect(store: ObjectStore, url: str, options: hdf5.PlainOptions) -> Found:
+    """Find everything in a file that can be served.
+
+    Raises
+    ------
+    Refused
+        If it is no HDF5 file, or libhdf5 cannot open it.
+    NotStored, StoreAway
+    """
+    with store.open(url) as content:
+        if not _is_hdf5(content):
+            raise Refused("it is not an HDF5 file")
+        try:
+            file = h5py.File(content, "r")
+        except (OSError, RuntimeError, ValueError) as error:
+            raise Refused(f"libhdf5 cannot open it: {error}") from error
+        with file:
+            stem = PurePosixPath(file_name(url)).stem
+            return nwb.inspect(file, stem) if nwb.is_nwb(file) else hdf5.inspect(file, stem, options)
+
+
+def _is_hdf5(content: BinaryIO) -> bool:
+    for offset in USER_BLOCKS:
+        content.seek(offset)
+        if content.read(len(SIGNATURE)) == SIGNATURE:
+            return True
+    return False

@@ -1,0 +1,137 @@
+"""Writing into the catalog what was found in a file, and bringing up to date what was written before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from storage.catalog.models import ACTIVE, ARCHIVED, TYPES, Datafile, StoredFile, new_guid, now
+from storage.ingest.found import Found, FoundArray, FoundObject
+
+Sidecar = tuple[str, dict[str, int]] | None
+"""Key and byte offsets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One file whose findings are being written; every row gets the same owner and safety level."""
+
+    session: Session
+    file: StoredFile
+    owner_id: int | None
+    safety_level: int
+    content_changed: bool
+    """Whether the file itself is another than when it was written last."""
+
+    def write(self, found: Found, sidecars: Mapping[str, Sidecar]) -> None:
+        """Write all findings: rows that are there already are changed, those of what has gone are archived."""
+        datafiles = self._datafiles(found, sidecars)
+        ids: dict[tuple[str, str], int] = {}
+        for type_name, model in TYPES.items():
+            known = self._known(model)
+            for one in found.objects:
+                if one.type_name == type_name:
+                    ids[type_name, one.source_path] = self._object(
+                        known.pop(one.source_path, None), one, datafiles, ids
+                    )
+            self._archive(known)
+
+    def _datafiles(self, found: Found, sidecars: Mapping[str, Sidecar]) -> dict[str, int]:
+        """Write all arrays; return their ids by source path."""
+        known = self._known(Datafile)
+        rows = {}
+        for array in found.arrays.values():
+            rows[array.source_path] = known.pop(array.source_path, None) or self._new(Datafile)
+            told = _datafile_columns(array, found, sidecars[array.dataset])
+            self._update(rows[array.source_path], {"source_path": array.source_path, **told}, self.content_changed)
+        self._archive(known)
+        self.session.flush()
+        return {path: row.id for path, row in rows.items()}
+
+    def _object(
+        self,
+        row: Any,
+        found: FoundObject,
+        datafiles: Mapping[str, int],
+        ids: Mapping[tuple[str, str], int],
+    ) -> int:
+        columns = {"source_path": found.source_path, **found.fields}
+        columns |= {f"{parent}_id": ids[parent, path] for parent, path in found.parents.items()}
+        columns |= {f"{name}_id": datafiles[path] for name, path in found.arrays.items()}
+        row = row or self._new(TYPES[found.type_name])
+        changed = self._update(row, columns, self.content_changed and bool(found.arrays))
+        if changed:
+            self.session.flush()
+        return int(row.id)
+
+    def _known(self, model: type[Any]) -> dict[str, Any]:
+        rows = self.session.scalars(select(model).where(model.file_id == self.file.id)).unique()
+        return {row.source_path: row for row in rows}
+
+    def _new(self, model: type[Any]) -> Any:
+        row = model(file_id=self.file.id, current_state=ACTIVE)
+        self.session.add(row)
+        return row
+
+    def _update(self, row: Any, columns: Mapping[str, Any], anew: bool) -> bool:
+        """Set what differs. A row whose guid stood for other content gets a new one."""
+        columns = {
+            **columns,
+            "owner_id": self.owner_id,
+            "safety_level": self.safety_level,
+            "current_state": ACTIVE,
+        }
+        differs = {name: value for name, value in columns.items() if getattr(row, name) != value}
+        for name, value in differs.items():
+            setattr(row, name, value)
+        is_other = anew if isinstance(row, Datafile) else bool(differs) or anew
+        if row.id is None or is_other:
+            row.guid = new_guid()
+        if differs or anew:
+            row.last_modified = now()
+        return row.id is None or bool(differs) or anew
+
+    def _archive(self, rows: Mapping[str, Any]) -> None:
+        """Archive what the file no longer has."""
+        for row in rows.values():
+            if row.current_state == ACTIVE:
+                row.current_state, row.last_modified = ARCHIVED, now()
+
+
+def count(session: Session, file: StoredFile) -> dict[str, int]:
+    """Return how many active objects of each type a file has."""
+    counts = {}
+    for type_name, model in TYPES.items():
+        conditions = (model.file_id == file.id, model.current_state == ACTIVE)
+        n_objects = session.scalar(select(func.count()).select_from(model).where(*conditions))
+        if n_objects:
+            counts[type_name] = n_objects
+    return counts
+
+
+def _datafile_columns(array: FoundArray, found: Found, sidecar: Sidecar) -> dict[str, Any]:
+    description = found.datasets[array.dataset]
+    key, offsets = sidecar or (None, None)
+    calibration = array.calibration
+    return {
+        "name": array.name,
+        "dtype": description.dtype.str,
+        "dataset_shape": list(description.shape),
+        "first_row": array.first_row,
+        "n_samples": array.n_samples,
+        "fill": description.fill.hex(),
+        "byte_offset": description.byte_offset,
+        "chunk_shape": None if description.chunk_shape is None else list(description.chunk_shape),
+        "filters": [[one.id, list(one.values)] for one in description.filters],
+        "sidecar": key,
+        "sidecar_offsets": offsets,
+        "units": array.units,
+        "calibration": None
+        if calibration is None
+        else {"gain": list(calibration.gain), "offset": calibration.offset},
+        "channel_names": None if array.channel_names is None else list(array.channel_names),
+    }

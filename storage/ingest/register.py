@@ -1,0 +1,152 @@
+"""Registering files in place: what is in them goes into the catalog, and nothing is written beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from storage.catalog import find
+from storage.catalog.models import PRIVATE, StoredFile, User
+from storage.errors import FileChanged, NotStored, StorageError
+from storage.hdf5 import sidecar
+from storage.ingest import record
+from storage.ingest.formats.hdf5 import PlainOptions
+from storage.ingest.found import Found, Refusal
+from storage.ingest.inspect import SUFFIXES, inspect
+from storage.objectstore import ObjectStore, Stat, file_name
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How files are registered."""
+
+    owner: str | None = None
+    """Username; whoever has none yet gets a row."""
+    safety_level: int = PRIVATE
+    plain: PlainOptions = field(default_factory=PlainOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one file."""
+
+    url: str
+    state: Literal["registered", "updated", "unchanged", "refused"]
+    counts: dict[str, int] = field(default_factory=dict)
+    """Objects by type."""
+    refusals: list[Refusal] = field(default_factory=list)
+    """What of the file, or that the whole of it, cannot be served."""
+
+
+def url_of(path_or_url: str) -> str:
+    """Return the URL of a path of this machine; URLs stay what they are."""
+    return path_or_url if "://" in path_or_url else f"file://{Path(path_or_url).resolve()}"
+
+
+def files_at(store: ObjectStore, path_or_url: str) -> list[str]:
+    """Return the URLs of a file, or of the files below a folder or prefix that may hold recordings.
+
+    Raises
+    ------
+    NotStored
+        If there is no such file, or nothing in the folder that could be registered.
+    StoreAway
+    """
+    url = url_of(path_or_url)
+    files = store.list(url)
+    if files == [url]:
+        return files
+    recordings = [file for file in files if file.lower().endswith(SUFFIXES)]
+    if not recordings:
+        raise NotStored(f"{path_or_url} holds {len(files)} files, none of them {' or '.join(SUFFIXES)}")
+    return recordings
+
+
+def register(store: ObjectStore, engine: Engine, url: str, options: Options) -> Outcome:
+    """Register one file, or bring up to date what the catalog says of it; repeating it does no harm."""
+    try:
+        try:
+            return _register(store, engine, url, options)
+        except IntegrityError:  # somebody registered the same file at the same time; theirs counts
+            return _register(store, engine, url, options)
+    except StorageError as error:
+        return Outcome(url, "refused", refusals=[Refusal(file_name(url), str(error))])
+
+
+def _register(store: ObjectStore, engine: Engine, url: str, options: Options) -> Outcome:
+    stat, told = store.stat(url), _as_json(asdict(options))
+    with Session(engine) as session:
+        known = find.stored_file(session, url)
+        if known is not None and known.pin == stat.pin and known.options == told:
+            refusals = [Refusal(path, reason) for path, reason in known.refusals]
+            return Outcome(url, "unchanged", record.count(session, known), refusals)
+    found = inspect(store, url, options.plain)
+    if store.stat(url) != stat:
+        raise FileChanged(f"{file_name(url)} was changed while it was read; register it again")
+    if known is None and not found.objects:
+        return Outcome(url, "refused", refusals=found.refusals)
+    sidecars = {path: _put_sidecar(store, found, path) for path in found.datasets}
+    with Session(engine.execution_options(writes=True)) as session, session.begin():
+        counts = _write(session, url, stat, told, options, found, sidecars)
+    return Outcome(url, "registered" if known is None else "updated", counts, found.refusals)
+
+
+def _write(
+    session: Session,
+    url: str,
+    stat: Stat,
+    told: Any,
+    options: Options,
+    found: Found,
+    sidecars: Mapping[str, record.Sidecar],
+) -> dict[str, int]:
+    """Write one file and all that was found in it; return how many objects of each type it has."""
+    file = find.stored_file(session, url)
+    content_changed = file is None or file.pin != stat.pin
+    if file is None:
+        file = StoredFile(name=url)
+        session.add(file)
+    file.pin, file.nbytes, file.options = stat.pin, stat.nbytes, told
+    file.refusals = [[refusal.path, refusal.reason] for refusal in found.refusals]
+    owner_id = _owner_id(session, options.owner)
+    session.flush()
+    record.Recording(session, file, owner_id, options.safety_level, content_changed).write(found, sidecars)
+    session.flush()
+    return record.count(session, file)
+
+
+def _put_sidecar(store: ObjectStore, found: Found, path: str) -> tuple[str, dict[str, int]] | None:
+    """Store what reading a dataset needs beyond its catalog row; None where that is nothing."""
+    description = found.datasets[path]
+    parts = {"chunks": description.chunks, "blocks": found.blocks.get(path), "values": description.values}
+    arrays = {name: array for name, array in parts.items() if array is not None}
+    if not arrays:
+        return None
+    content, offsets = sidecar.dump(arrays)
+    key = sidecar.new_key()
+    store.put(key, content)
+    return key, offsets
+
+
+def _owner_id(session: Session, username: str | None) -> int | None:
+    if username is None:
+        return None
+    found = session.scalar(select(User).where(User.username == username))
+    if found is None:
+        found = User(username=username)
+        session.add(found)
+        session.flush()
+    return found.id
+
+
+def _as_json(told: Any) -> Any:
+    """Return options as they come back from a JSON column."""
+    if isinstance(told, dict):
+        return {key: _as_json(value) for key, value in told.items()}
+    return [_as_json(value) for value in told] if isinstance(told, tuple | list) else told

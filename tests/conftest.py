@@ -1,0 +1,23 @@
+"""What tests of several packages share."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.s3 import KEYS, S3Server
+
+BUCKET = "recordings"
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """An S3 server with an empty bucket, and the environment that leads clients to it."""
+    server = S3Server()
+    server.create_bucket(BUCKET)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ENDPOINT_URL", server.url)
+        environment.setenv("AWS_ACCESS_KEY_ID", KEYS["aws_access_key_id"])
+        environment.setenv("AWS_SECRET_ACCESS_KEY", KEYS["aws_secret_access_key"])
+        environment.setenv("AWS_DEFAULT_REGION", KEYS["region_name"])
+        yield server
+    server.stop()

@@ -1,0 +1,297 @@
+"""What every object store must do, run for each kind; and what only S3 can be asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from itertools import count
+
+import pytest
+
+from storage.errors import FileChanged, NotStored, StoreAway
+from storage.objectstore import ObjectStore
+from storage.ranges import ByteRange
+from tests.s3 import S3Server
+
+CONTENT = bytes(range(256)) * 300
+NAMES = [
+    "plain.h5",
+    "Größe µV ☃.h5",
+    "two words.h5",
+    "100%.h5",
+    "a%20b.h5",
+    "run#2.h5",
+    "what?.h5",
+    "a+b&c=d.h5",
+    "[1]*.h5",
+    "deep/er/one.h5",
+]
+number = count()
+
+
+@pytest.fixture(params=["file", "memory", "s3"])
+def root(request, tmp_path):
+    """An empty place of each kind."""
+    if request.param == "file":
+        return f"file://{tmp_path}"
+    if request.param == "s3":
+        request.getfixturevalue("s3")
+        return f"s3://recordings/place{next(number)}"
+    return f"memory://place{next(number)}"
+
+
+@pytest.fixture
+def store(root):
+    return ObjectStore(root)
+
+
+class TestEveryStore:
+    @pytest.mark.parametrize("name", NAMES)
+    def test_what_was_put_is_got_listed_and_opened(self, store, root, name):
+        store.put(name, CONTENT)
+        pin = store.stat(name).pin
+        assert store.get_ranges(name, [ByteRange(5, 10)], pin=pin) == [CONTENT[5:15]]
+        with store.open(name) as file:
+            assert file.read() == CONTENT
+        assert store.list(root) == store.list(f"{root}/{name}")
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_a_listed_url_names_the_file(self, store, root, name):
+        store.put(name, CONTENT)
+        (url,) = store.list(root)
+        assert url == f"{root}/{name}"
+        assert store.get_ranges(url, [ByteRange(0, 4)], pin=store.stat(name).pin) == [CONTENT[:4]]
+
+    def test_ranges_come_back_in_the_order_asked(self, store):
+        store.put("a.h5", CONTENT)
+        ranges = [ByteRange(70000, 5), ByteRange(0, 1), ByteRange(256, 256), ByteRange(0, 1)]
+        assert store.get_ranges("a.h5", ranges) == [CONTENT[r.byte_offset : r.end] for r in ranges]
+
+    def test_the_last_byte_is_there(self, store):
+        store.put("a.h5", CONTENT)
+        assert store.get_ranges("a.h5", [ByteRange(len(CONTENT) - 1, 1)]) == [CONTENT[-1:]]
+
+    def test_a_whole_file_is_one_range(self, store):
+        store.put("a.h5", CONTENT)
+        assert store.get_ranges("a.h5", [ByteRange(0, len(CONTENT))]) == [CONTENT]
+
+    def test_stat_tells_size_and_a_pin_that_stays(self, store):
+        store.put("a.h5", CONTENT)
+        assert store.stat("a.h5").nbytes == len(CONTENT)
+        assert store.stat("a.h5") == store.stat("a.h5")
+
+    def test_a_file_of_the_same_size_with_other_content_is_changed(self, store):
+        store.put("a.h5", CONTENT)
+        pin = store.stat("a.h5").pin
+        store.put("a.h5", CONTENT[::-1])
+        with pytest.raises(FileChanged, match=r"a\.h5"):
+            store.get_ranges("a.h5", [ByteRange(0, 4)], pin=pin)
+        assert store.stat("a.h5").pin != pin
+
+    @pytest.mark.parametrize("pinned", [True, False])
+    @pytest.mark.parametrize("part", [ByteRange(80, 40), ByteRange(200, 5), ByteRange(100, 1)])
+    def test_a_file_that_became_shorter_is_changed(self, store, pinned, part):
+        store.put("a.h5", CONTENT)
+        pin = store.stat("a.h5").pin if pinned else None
+        store.put("a.h5", CONTENT[:100])
+        with pytest.raises(FileChanged, match=r"a\.h5"):
+            store.get_ranges("a.h5", [ByteRange(0, 4), part], pin=pin)
+
+    def test_what_is_missing_is_not_stored(self, store, root):
+        for ask in (
+            lambda: store.get_ranges("none.h5", [ByteRange(0, 4)]),
+            lambda: store.get_ranges("none.h5", [ByteRange(0, 4)], pin="pin"),
+            lambda: store.stat("none.h5"),
+            lambda: store.open("none.h5"),
+        ):
+            with pytest.raises(NotStored, match=r"^none\.h5 is not in the store"):
+                ask()
+        with pytest.raises(NotStored):
+            store.list(f"{root}/none.h5")
+
+    def test_a_folder_is_not_a_file(self, store):
+        store.put("folder/a.h5", CONTENT)
+        with pytest.raises(NotStored):
+            store.stat("folder")
+        with pytest.raises(NotStored):
+            store.open("folder")
+        with pytest.raises(NotStored):
+            store.get_ranges("folder", [ByteRange(0, 4)])
+
+    def test_a_list_holds_all_below_a_folder_and_nothing_beside_it(self, store, root):
+        for name in ("rat1/b.h5", "rat1/deep/a.h5", "rat10/c.h5", "rat2.h5"):
+            store.put(name, CONTENT)
+        expected = [f"{root}/rat1/b.h5", f"{root}/rat1/deep/a.h5"]
+        assert store.list(f"{root}/rat1") == expected
+        assert store.list(f"{root}/rat1/") == expected
+
+    def test_nothing_wanted_is_nothing_got(self, store):
+        assert store.get_ranges("none.h5", []) == []
+
+    def test_put_replaces_a_file_whole(self, store):
+        store.put("a.h5", CONTENT)
+        store.put("a.h5", b"short")
+        assert store.stat("a.h5").nbytes == 5
+        with store.open("a.h5") as file:
+            assert file.read() == b"short"
+
+
+def test_a_store_is_a_url():
+    with pytest.raises(ValueError, match="URL"):
+        ObjectStore("/srv/store")
+
+
+def test_an_unknown_store_is_not_stored():
+    with pytest.raises(NotStored, match="nosuch://"):
+        ObjectStore("nosuch://place").stat("a.h5")
+
+
+class TestFolder:
+    def test_hidden_files_are_not_listed(self, tmp_path):
+        for name in (".hidden/a.h5", "seen/.b.h5", "seen/c.h5"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_bytes(b"1")
+        assert ObjectStore(f"file://{tmp_path}").list(f"file://{tmp_path}") == [f"file://{tmp_path}/seen/c.h5"]
+
+    def test_put_leaves_no_other_file_behind(self, tmp_path):
+        ObjectStore(f"file://{tmp_path}").put("a.h5", CONTENT)
+        assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
+
+    def test_a_file_replaced_by_one_of_the_same_age_and_size_is_changed(self, tmp_path):
+        store = ObjectStore(f"file://{tmp_path}")
+        store.put("a.h5", CONTENT)
+        seen = (tmp_path / "a.h5").stat()
+        pin = store.stat("a.h5").pin
+        store.put("a.h5", CONTENT[::-1])
+        os.utime(tmp_path / "a.h5", ns=(seen.st_atime_ns, seen.st_mtime_ns))
+        with pytest.raises(FileChanged):
+            store.get_ranges("a.h5", [ByteRange(0, 4)], pin=pin)
+
+
+class TestS3:
+    @pytest.fixture
+    def store(self, s3):
+        s3.put("recordings/counted/a.h5", CONTENT)
+        store = ObjectStore("s3://recordings/counted")
+        store.stat("a.h5")
+        s3.clear()
+        return store
+
+    def test_each_range_is_one_get_with_the_pin_and_nothing_else_is_asked(self, s3, store):
+        pin = store.stat("a.h5").pin
+        s3.clear()
+        ranges = [ByteRange(100 * k, 10 + k) for k in range(50)]
+        store.get_ranges("a.h5", ranges, pin=pin)
+        asked = sorted((r.method, r.path, r.range, r.if_match, r.nbytes) for r in s3.requests)
+        assert asked == sorted(
+            ("GET", "/recordings/counted/a.h5", f"bytes={r.byte_offset}-{r.end - 1}", pin, r.nbytes)
+            for r in ranges
+        )
+
+    def test_a_new_client_asks_nothing_before_its_first_range(self, s3, store):
+        ObjectStore("s3://recordings/counted").get_ranges("a.h5", [ByteRange(3, 4)])
+        assert [(r.method, r.range, r.if_match) for r in s3.requests] == [("GET", "bytes=3-6", None)]
+
+    def test_a_stat_is_one_head_each_time(self, s3, store):
+        store.stat("a.h5")
+        store.stat("a.h5")
+        assert [r.method for r in s3.requests] == ["HEAD", "HEAD"]
+
+    def test_an_etag_is_the_pin(self, s3, store):
+        told = s3.client.head_object(Bucket="recordings", Key="counted/a.h5")["ETag"]
+        assert store.stat("a.h5").pin == told
+
+    def test_a_bucket_that_is_not_there_is_not_stored(self, s3, store):
+        with pytest.raises(NotStored, match=r"a\.h5"):
+            store.get_ranges("s3://no-such-bucket/a.h5", [ByteRange(0, 4)])
+
+    def test_what_may_not_be_read_says_so(self, s3, store):
+        deny = {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": ["arn:aws:s3:::closed", "arn:aws:s3:::closed/*"],
+        }
+        s3.create_bucket("closed")
+        s3.put("closed/a.h5", CONTENT)
+        s3.client.put_bucket_policy(
+            Bucket="closed", Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+        )
+        for ask in (
+            lambda: store.get_ranges("s3://closed/a.h5", [ByteRange(0, 4)]),
+            lambda: store.stat("s3://closed/a.h5"),
+            lambda: store.list("s3://closed/a.h5"),
+        ):
+            with pytest.raises(StoreAway, match="may not be read with these credentials"):
+                ask()
+
+    def test_no_credentials_at_all_says_so(self, s3, monkeypatch, tmp_path):
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+        with pytest.raises(StoreAway, match="credentials"):
+            ObjectStore("s3://recordings").get_ranges("a.h5", [ByteRange(0, 4)])
+
+
+class TestStoreAway:
+    """A store that does not answer is told as such, and soon."""
+
+    def assert_away_within(self, limit_s, store):
+        for ask in (
+            lambda: store.get_ranges("a.h5", [ByteRange(k, 4) for k in range(40)], pin='"x"'),
+            lambda: store.stat("a.h5"),
+            lambda: store.list("s3://recordings/away"),
+        ):
+            began = time.monotonic()
+            with pytest.raises(StoreAway, match="does not answer"):
+                ask()
+            assert time.monotonic() - began < limit_s
+
+    def test_a_server_that_was_stopped(self, s3, monkeypatch):
+        server = S3Server()
+        server.put("recordings/away/a.h5", CONTENT)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        store = ObjectStore("s3://recordings/away")
+        assert store.get_ranges("a.h5", [ByteRange(0, 4)]) == [CONTENT[:4]]
+        server.stop()
+        self.assert_away_within(5, store)
+
+    def test_a_port_where_nobody_listens(self, s3, monkeypatch):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        self.assert_away_within(5, ObjectStore("s3://recordings/away"))
+
+    def test_a_store_that_comes_back_is_read_again(self, s3, monkeypatch):
+        server = S3Server()
+        server.put("recordings/away/a.h5", CONTENT)
+        store = ObjectStore("s3://recordings/away")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        store.get_ranges("a.h5", [ByteRange(0, 4)])
+        server.cut()
+        assert store.get_ranges("a.h5", [ByteRange(0, 4)]) == [CONTENT[:4]]
+        server.stop()
+
+    def test_an_answer_that_breaks_off_is_never_handed_out(self, s3, monkeypatch):
+        head = b"HTTP/1.1 206 Partial Content\r\nContent-Length: 100\r\nContent-Range: bytes 0-99/200\r\n\r\n"
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+
+            def answer_half():
+                while True:
+                    try:
+                        connection, _ = listening.accept()
+                    except OSError:
+                        return
+                    with connection:
+                        connection.recv(65536)
+                        connection.sendall(head + bytes(50))
+
+            threading.Thread(target=answer_half, daemon=True).start()
+            monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{listening.getsockname()[1]}")
+            with pytest.raises(StoreAway, match="does not answer"):
+                ObjectStore("s3://recordings").get_ranges("a.h5", [ByteRange(0, 100)])
+            listening.shutdown(socket.SHUT_RDWR)
