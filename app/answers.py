@@ -78,7 +78,8 @@ class ArrayAnswer:
 
     def _headed(self, response: Response, body: Body) -> Response:
         response.content_type = body.media_type
-        response.content_length = body.nbytes
+        if body.nbytes is not None:
+            response.content_length = body.nbytes
         response.headers["Server-Timing"] = server_timing(self.answer.timings)
         if self.format in SUFFIXES:
             name = f"datafile-{self.datafile.id}.{SUFFIXES[self.format]}"

@@ -6,11 +6,11 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response
+from flask import Flask, Response, current_app, request
 from marshmallow import ValidationError
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from app.documents import MEDIA_TYPE, document
 from storage import errors
@@ -81,6 +81,7 @@ def _joined(said: Any) -> str:
 
 def _http(error: HTTPException) -> Response:
     """Answer what Flask itself refuses, keeping its headers such as Allow."""
+    error = _other_method() if isinstance(error, NotFound) else error
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
     message = HTTP_MESSAGES.get(status) or error.description or status.phrase
     response = _response(status, status.phrase.lower().replace(" ", "_"), message, {})
@@ -88,6 +89,13 @@ def _http(error: HTTPException) -> Response:
         if name not in ("Content-Type", "Content-Length"):
             response.headers[name] = value
     return response
+
+
+def _other_method() -> HTTPException:
+    """Return 405 where only the method was wrong; without a trailing slash Flask takes that for 404."""
+    adapter = current_app.create_url_adapter(request)
+    allowed = adapter.allowed_methods(f"{request.path.rstrip('/')}/") if adapter is not None else []
+    return NotFound() if not allowed or request.method in allowed else MethodNotAllowed(list(allowed))
 
 
 def _unknown(error: Exception) -> Response:

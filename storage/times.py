@@ -86,7 +86,6 @@ class IrregularAxis:
 
     def time_of(self, index: int) -> Fraction:
         """Return the time of a sample, as the decimal of its shortest representation."""
-        first_block, _ = self._block_bounds()
         block = (self.times.first_row + index) // self.blocks.rows_per_block
         start, _ = self._samples_of(block)
         self._fetch([block])

@@ -1,4 +1,4 @@
-"""A small lab archive in a folder of its own: files made by the tests, registered, served by the real application."""
+"""A small lab archive in a folder of its own: files made by tests, registered, served by the application."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ class Archive:
         (folder / "data").mkdir(parents=True, exist_ok=True)
         self.app = create_app(self.settings)
         self.client: FlaskClient = self.app.test_client()
-        migrate(self.services.engine)
+        if "EPHYSTORE_DATABASE_URL" not in variables:
+            migrate(self.services.engine)
 
     @property
     def services(self) -> Services:

@@ -35,9 +35,13 @@ class Thing(Protocol):
     """Whatever has an owner and a safety level: objects and datafiles, or what the catalog says of them."""
 
     @property
-    def owner_id(self) -> int | None: ...
+    def owner_id(self) -> int | None:
+        """Whose it is."""
+
     @property
-    def safety_level(self) -> int: ...
+    def safety_level(self) -> int:
+        """1 public, 2 any user, 3 private."""
+
 
 
 def may_read(caller: Caller, thing: Thing) -> bool:

@@ -20,7 +20,7 @@ from storage.hdf5.filters import DamagedChunk, Filter, decode
 from storage.objectstore import ObjectStore, file_name
 from storage.ranges import ByteRange, coalesce, split
 
-Samples = NDArray[np.generic]
+Samples = NDArray[Any]
 Content = bytes | memoryview
 
 
@@ -142,7 +142,8 @@ class DatasetReader:
         ids = _touched(dataset, layout, [(start, stop)], columns)
         rows = self._rows(layout, ids, timings)
         stored = rows[rows["byte_offset"] != MISSING]
-        return Plan(len(ids), [span for span, _ in coalesce(_ranges(stored))])
+        parts = set(_ranges(stored))
+        return Plan(len(ids), split(*parts) if len(parts) == 1 else [span for span, _ in coalesce(parts)])
 
     def _rows(self, layout: Chunked, ids: NDArray[np.int64], timings: Timings) -> NDArray[np.void]:
         with timings.of("index"):

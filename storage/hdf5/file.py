@@ -17,6 +17,11 @@ from storage.hdf5.filters import Filter, UnknownFilter, require_known
 MAX_INLINE_NBYTES = 64 * 1024 * 1024
 """Strings of variable length and compact datasets are copied into the sidecar up to this."""
 
+WHOLE_BITFIELDS = tuple(
+    getattr(h5py.h5t, f"STD_B{n_bits}{order}") for n_bits in (8, 16, 32, 64) for order in ("LE", "BE")
+)
+"""Types of bits that fill whole bytes, which read as unsigned integers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Description:
@@ -60,18 +65,21 @@ def describe(dataset: h5py.Dataset) -> Description:
         return _inline(_fixed_width(dataset))
     dtype = _require_numeric_or_string(dataset)
     if dtype.kind == "S" and dataset.id.get_type().get_strpad() != h5py.h5t.STR_NULLPAD:
-        return _inline(dataset[()])  # what follows the end of such a string is not part of it
+        return _inline(dataset[...])  # what follows the end of such a string is not part of it
     if layout == h5py.h5d.COMPACT:
-        return _inline(dataset[()])
+        return _inline(dataset[...])
     shape = dataset.shape or (1,)
-    fill = np.array(dataset.fillvalue, dtype).tobytes()
+    is_filled = creation.fill_value_defined() != h5py.h5d.FILL_VALUE_UNDEFINED
+    fill = np.array(dataset.fillvalue, dtype).tobytes() if is_filled else bytes(dtype.itemsize)
     if layout == h5py.h5d.CHUNKED:
         filters = _filters(creation)
         rows = chunk_index.build(dataset)
         if filters:
             edge_chunks.mark_unfiltered(dataset, rows)
         return Description(dtype, shape, fill, chunk_shape=dataset.chunks, filters=filters, chunks=rows)
-    return Description(dtype, shape, fill, byte_offset=dataset.id.get_offset())
+    # Of an array that was never written, libhdf5 gives an offset in a file with a user block.
+    is_written = dataset.id.get_storage_size() > 0
+    return Description(dtype, shape, fill, byte_offset=dataset.id.get_offset() if is_written else None)
 
 
 def _require_numeric_or_string(dataset: h5py.Dataset) -> np.dtype[Any]:
@@ -81,6 +89,8 @@ def _require_numeric_or_string(dataset: h5py.Dataset) -> np.dtype[Any]:
     if file_type.get_class() == h5py.h5t.ENUM and dtype.kind in "iu":
         file_type = file_type.get_super()
     if dtype.kind == "b":
+        if file_type.get_size() != 1:
+            raise Refused(f"its booleans are stored in {file_type.get_size()} bytes each")
         return np.dtype(bool)
     if dtype.kind == "S" and file_type.get_class() == h5py.h5t.STRING:
         return np.dtype(dtype.str)
@@ -89,13 +99,15 @@ def _require_numeric_or_string(dataset: h5py.Dataset) -> np.dtype[Any]:
     if dtype.itemsize > 8:
         raise Refused(f"its type {dtype} (long double) has no exact form on every machine")
     if not _is_plain(file_type, dtype):
-        raise Refused(f"its {dtype} samples use only some of their bits ({file_type.get_precision()})")
+        raise Refused(f"its {dtype} samples use only some of their bits")
     return np.dtype(dtype.str)
 
 
 def _is_plain(file_type: h5py.h5t.TypeID, dtype: np.dtype[Any]) -> bool:
     if file_type.get_class() == h5py.h5t.BITFIELD:
-        return bool(file_type.get_precision() == 8 * dtype.itemsize)
+        return any(file_type.equal(whole) for whole in WHOLE_BITFIELDS)
+    if file_type.get_class() == h5py.h5t.INTEGER and dtype.itemsize == 1:  # of either byte order
+        return bool(file_type.get_precision() == 8)
     return bool(file_type.equal(h5py.h5t.py_create(np.dtype(dtype.str))))
 
 

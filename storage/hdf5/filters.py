@@ -1,30 +1,15 @@
-"""Undoing the filters that a chunk was stored through, without libhdf5.
-
-Chunks come from files that nobody vouches for. A decoder here reads its container itself, allocates no
-more than the chunk can need, and hands a codec only pieces that lie inside the stored bytes.
-"""
+"""Undoing the filters that a chunk was stored through, without libhdf5."""
 
 from __future__ import annotations
 
-import bz2
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from struct import Struct
 
 import numpy as np
-from imagecodecs import (
-    bitshuffle_decode,
-    blosc_decode,
-    deflate_decode,
-    h5checksum_fletcher32,
-    lz4_decode,
-    lzf_decode,
-    zstd_decode,
-)
-from numpy.typing import NDArray
+from imagecodecs import h5checksum_fletcher32
 
-
-Content = bytes | bytearray | memoryview | NDArray[np.uint8]
+from storage.hdf5 import decompress
+from storage.hdf5.decompress import PLAIN, WITH_LZ4, WITH_ZSTD, Content, require_within
 
 DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3
 BZIP2, LZF, BLOSC, LZ4, BITSHUFFLE, ZSTD = 307, 32000, 32001, 32004, 32008, 32015
@@ -67,18 +52,10 @@ NAMES = {
     32026: "blosc2",
     32027: "flac",
 }
-"""Filters as the HDF Group registers them, supported here or not."""
+"""Filters as the HDF Group registers them, whether they can be undone here or not."""
 
-SPLITS_PLANES_UP_TO = 32
+PLANE_BY_PLANE_UP_TO = 32
 """Bytes of an element up to which copying plane by plane beats one transposing copy."""
-
-BLOCKS_HEADER = Struct(">QI")
-"""Of lz4 and of bitshuffle: decoded bytes in all, decoded bytes of one block."""
-BLOCK_HEADER = Struct(">I")
-BLOSC_HEADER = Struct("<4BIII")
-ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-PLAIN, WITH_LZ4, WITH_ZSTD = 0, 2, 3
-"""What bitshuffle did after shuffling, its fifth client value."""
 
 
 class UnknownFilter(ValueError):
@@ -91,7 +68,7 @@ class DamagedChunk(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """One step of the pipeline that chunks of a dataset were stored through."""
+    """One of the steps that chunks of a dataset were stored through."""
 
     id: int
     """As registered with the HDF Group."""
@@ -109,22 +86,23 @@ def require_known(filters: Sequence[Filter]) -> None:
     """
     for step in filters:
         if step.id not in UNDO:
-            name = f"filter {NAMES[step.id]} ({step.id})" if step.id in NAMES else f"user-defined filter {step.id}"
-            supported = ", ".join(NAMES[known] for known in UNDO)
-            raise UnknownFilter(f"{name} is not supported: what can be undone is {supported}")
-        if step.id == SHUFFLE:
-            _require_sense(step, len(step.values) == 1 and step.values[0] > 0)
-        if step.id == BITSHUFFLE:
-            _require_sense(step, len(step.values) >= 3 and step.values[2] > 0)
-            _require_sense(step, len(step.values) < 4 or (step.values[3] >= 0 and step.values[3] % 8 == 0))
-            _require_sense(step, len(step.values) < 5 or step.values[4] in (PLAIN, WITH_LZ4, WITH_ZSTD))
+            name = f"filter {NAMES[step.id]}" if step.id in NAMES else "user-defined filter"
+            known = ", ".join(NAMES[number] for number in UNDO)
+            raise UnknownFilter(f"{name} ({step.id}) is not supported: what can be undone is {known}")
+        if not _makes_sense(step):
+            raise UnknownFilter(
+                f"filter {NAMES[step.id]} ({step.id}) has client values that make no sense: {step.values}"
+            )
 
 
-def _require_sense(step: Filter, makes_sense: bool) -> None:
-    if not makes_sense:
-        raise UnknownFilter(
-            f"filter {NAMES[step.id]} ({step.id}) has client values that make no sense: {step.values}"
-        )
+def _makes_sense(step: Filter) -> bool:
+    """Say whether the client values that undoing depends on can be what a writer put there."""
+    if step.id == SHUFFLE:
+        return len(step.values) == 1 and step.values[0] > 0
+    if step.id == BITSHUFFLE:
+        _, _, size, block_size, codec = (*step.values, 0, 0, 0, 0, 0)[:5]
+        return size > 0 and block_size >= 0 and block_size % 8 == 0 and codec in (PLAIN, WITH_LZ4, WITH_ZSTD)
+    return True
 
 
 def decode(
@@ -146,14 +124,14 @@ def decode(
     filter_mask : int
         Bit k is set where filter k was skipped for this chunk.
     itemsize : int
-        Bytes of one sample. Filters that need it have it in their client values.
+        Bytes of one sample; the filters that depend on it have it in their client values.
     nbytes : int
         Bytes of the decoded chunk.
 
     Returns
     -------
     buffer
-        Of exactly ``nbytes``; ``stored`` itself where no filter was applied.
+        Of exactly ``nbytes``; a view of ``stored`` where nothing had to be expanded.
 
     Raises
     ------
@@ -161,9 +139,9 @@ def decode(
         If the bytes are not what these filters write for a chunk of ``nbytes``.
     """
     require_known(filters)
-    content: Content = memoryview(stored).cast("B")
+    content = memoryview(stored).cast("B")
     for step, limit in reversed(_applied(filters, filter_mask, nbytes)):
-        content = _undone(step, memoryview(content), limit)
+        content = _undone(step, content, limit)
     if len(content) != nbytes:
         raise DamagedChunk(f"it has {len(content)} bytes instead of {nbytes}")
     return content
@@ -179,43 +157,33 @@ def _applied(filters: Sequence[Filter], filter_mask: int, nbytes: int) -> list[t
         if step.id == FLETCHER32:
             limit += 4
         elif step.id != SHUFFLE:
-            limit += nbytes // 8 + 4096  # what does not compress grows by less in every format
+            limit += nbytes // 8 + 4096  # what does not compress grows by less, in every format
     return applied
 
 
-def _undone(step: Filter, content: memoryview, limit: int) -> Content:
-    """Undo one filter; codecs tell damage by all sorts of exceptions."""
+def _undone(step: Filter, content: memoryview, limit: int) -> memoryview:
+    """Undo one filter; each codec tells of damage by exceptions of its own."""
     if not content:
         raise DamagedChunk(f"nothing is stored for filter {NAMES[step.id]}")
     try:
-        return UNDO[step.id](content, step.values, limit)
-    except DamagedChunk:
-        raise
+        undone = UNDO[step.id](content, step.values, limit)
     except (RuntimeError, ValueError, OSError, EOFError) as error:
         raise DamagedChunk(f"filter {NAMES[step.id]} cannot be undone: {error}") from error
-
-
-def _require_within(nbytes: int, limit: int) -> None:
-    if nbytes > limit:
-        raise DamagedChunk(f"it claims {nbytes} bytes where {limit} are the most")
-
-
-def _inflate(content: memoryview, _: tuple[int, ...], limit: int) -> Content:
-    return deflate_decode(content, out=limit)
+    return undone.data if isinstance(undone, np.ndarray) else memoryview(undone)
 
 
 def _unshuffle(content: memoryview, values: tuple[int, ...], limit: int) -> Content:
-    """Put the bytes of each element together; bytes after the last whole element were left in place."""
+    """Put the bytes of each element together; those after the last whole element were left in place."""
     size, nbytes = values[0], len(content)
-    _require_within(nbytes, limit)
+    require_within(nbytes, limit)
     n_elements = nbytes // size
     if size == 1 or n_elements <= 1:
         return content
-    shuffled = np.frombuffer(content, np.uint8)
-    samples = np.empty(nbytes, np.uint8)
     whole = n_elements * size
-    planes, elements = shuffled[:whole].reshape(size, n_elements), samples[:whole].reshape(n_elements, size)
-    if size <= SPLITS_PLANES_UP_TO:
+    shuffled, samples = np.frombuffer(content, np.uint8), np.empty(nbytes, np.uint8)
+    planes = shuffled[:whole].reshape(size, n_elements)
+    elements = samples[:whole].reshape(n_elements, size)
+    if size <= PLANE_BY_PLANE_UP_TO:
         for place, plane in enumerate(planes):
             elements[:, place] = plane
     else:
@@ -225,139 +193,27 @@ def _unshuffle(content: memoryview, values: tuple[int, ...], limit: int) -> Cont
 
 
 def _check_fletcher32(content: memoryview, _: tuple[int, ...], limit: int) -> Content:
-    """Cut off the checksum; old files have it with the bytes of each half swapped, as libhdf5 allows."""
+    """Cut off the checksum; in old files the bytes of both its halves are swapped, which libhdf5 allows."""
     if len(content) <= 4:
-        raise DamagedChunk("it is too short to have a checksum")
+        raise ValueError("it is too short to have a checksum")
     samples, stored = content[:-4], int.from_bytes(content[-4:], "little")
-    _require_within(len(samples), limit)
-    checksum = h5checksum_fletcher32(samples)
+    require_within(len(samples), limit)
+    checksum = h5checksum_fletcher32(samples)  # type: ignore[arg-type]  # takes any buffer
     swapped = (checksum & 0x00FF00FF) << 8 | checksum >> 8 & 0x00FF00FF
     if stored not in (checksum, swapped):
-        raise DamagedChunk(f"its checksum is {checksum:08x}, not {stored:08x}")
+        raise ValueError(f"the checksum is {checksum:08x}, not {stored:08x}")
     return samples
-
-
-def _expand_bzip2(content: memoryview, _: tuple[int, ...], limit: int) -> Content:
-    stream = bz2.BZ2Decompressor()
-    samples = stream.decompress(content, max_length=limit + 1)
-    if not stream.eof:
-        raise DamagedChunk(f"its bzip2 stream is cut short, or longer than {limit} bytes")
-    return samples
-
-
-def _expand_lzf(content: memoryview, _: tuple[int, ...], limit: int) -> Content:
-    return lzf_decode(content, out=limit)
-
-
-def _expand_zstd(content: memoryview, _: tuple[int, ...], limit: int) -> Content:
-    return _zstd(content, limit)
-
-
-def _zstd(content: memoryview, out: memoryview | int) -> Content:
-    """Decode frames, keeping the decoders of formats from before Zstandard 0.8 out of reach."""
-    if content[:4] != ZSTD_MAGIC:
-        raise DamagedChunk("it does not begin as a zstd frame")
-    return zstd_decode(content, out=out)
-
-
-def _expand_blosc(content: memoryview, _: tuple[int, ...], limit: int) -> Content:
-    """Check the header against what is there; the codec checks what it reads behind the header."""
-    *_, nbytes, block_nbytes, stored_nbytes = _unpacked(BLOSC_HEADER, content, 0)
-    _require_within(nbytes, limit)
-    _require_within(stored_nbytes, len(content))
-    if stored_nbytes < BLOSC_HEADER.size or not 0 < block_nbytes <= nbytes:
-        raise DamagedChunk("its blosc header makes no sense")
-    samples = blosc_decode(content[:stored_nbytes], numthreads=1, out=nbytes)
-    _require_length(samples, nbytes)
-    return samples
-
-
-def _expand_lz4(content: memoryview, _: tuple[int, ...], limit: int) -> Content:
-    nbytes, block_nbytes = _unpacked(BLOCKS_HEADER, content, 0)
-    _require_within(nbytes, limit)
-    if not block_nbytes:
-        raise DamagedChunk("its blocks have no bytes")
-    samples = memoryview(np.empty(nbytes, np.uint8))
-    _expand_blocks(content, samples, block_nbytes, _lz4_or_copy)
-    return samples
-
-
-def _lz4(content: memoryview, out: memoryview) -> Content:
-    return lz4_decode(content, out=out)
-
-
-def _lz4_or_copy(content: memoryview, out: memoryview) -> Content:
-    if len(content) != len(out):
-        return _lz4(content, out)
-    out[:] = content
-    return out
-
-
-def _unshuffle_bits(content: memoryview, values: tuple[int, ...], limit: int) -> Content:
-    size, block_size, codec = (*values[2:5], 0, 0)[:3]
-    if codec != PLAIN:
-        content, block_size = _expand_bitshuffled(content, size, codec, limit)
-    nbytes = len(content)
-    _require_within(nbytes, limit)
-    if nbytes % size:
-        raise DamagedChunk(f"its {nbytes} bytes are not whole elements of {size}")
-    return bitshuffle_decode(content, itemsize=size, blocksize=block_size, out=nbytes)
-
-
-def _expand_bitshuffled(content: memoryview, size: int, codec: int, limit: int) -> tuple[memoryview, int]:
-    """Return the bits, still shuffled, and how many elements were shuffled together.
-
-    Elements after the last eight are neither shuffled nor compressed.
-    """
-    nbytes, block_nbytes = _unpacked(BLOCKS_HEADER, content, 0)
-    _require_within(nbytes, limit)
-    if not block_nbytes or block_nbytes % (8 * size):
-        raise DamagedChunk(f"its blocks of {block_nbytes} bytes are not eights of elements of {size}")
-    shuffled = memoryview(np.empty(nbytes, np.uint8))
-    whole = nbytes - nbytes % (8 * size)
-    end = _expand_blocks(content, shuffled[:whole], block_nbytes, _zstd if codec == WITH_ZSTD else _lz4)
-    rest = content[end : end + nbytes - whole]
-    _require_length(rest, nbytes - whole)
-    shuffled[whole:] = rest
-    return shuffled, block_nbytes // size
-
-
-def _expand_blocks(
-    content: memoryview, out: memoryview, block_nbytes: int, expand: Callable[[memoryview, memoryview], Content]
-) -> int:
-    """Fill ``out`` with decoded blocks, each stored behind its length; return where the last one ends."""
-    at = BLOCKS_HEADER.size
-    for start in range(0, len(out), block_nbytes):
-        (stored_nbytes,) = _unpacked(BLOCK_HEADER, content, at)
-        at += BLOCK_HEADER.size
-        if not 0 < stored_nbytes <= len(content) - at:
-            raise DamagedChunk(f"it ends within the block of byte {start}")
-        block = out[start : start + block_nbytes]
-        _require_length(expand(content[at : at + stored_nbytes], block), len(block))
-        at += stored_nbytes
-    return at
-
-
-def _unpacked(header: Struct, content: memoryview, at: int) -> tuple[int, ...]:
-    if len(content) - at < header.size:
-        raise DamagedChunk(f"it ends within the header at byte {at}")
-    return header.unpack_from(content, at)
-
-
-def _require_length(content: Content, nbytes: int) -> None:
-    if len(content) != nbytes:
-        raise DamagedChunk(f"it has {len(content)} bytes where {nbytes} belong")
 
 
 UNDO: dict[int, Callable[[memoryview, tuple[int, ...], int], Content]] = {
-    DEFLATE: _inflate,
+    DEFLATE: decompress.deflate,
     SHUFFLE: _unshuffle,
     FLETCHER32: _check_fletcher32,
-    BZIP2: _expand_bzip2,
-    LZF: _expand_lzf,
-    BLOSC: _expand_blosc,
-    LZ4: _expand_lz4,
-    BITSHUFFLE: _unshuffle_bits,
-    ZSTD: _expand_zstd,
+    BZIP2: decompress.bzip2,
+    LZF: decompress.lzf,
+    BLOSC: decompress.blosc,
+    LZ4: decompress.lz4,
+    BITSHUFFLE: decompress.bitshuffle,
+    ZSTD: decompress.zstd,
 }
 """Each is given the stored bytes (at least one), the client values and the most bytes to return."""

@@ -71,13 +71,6 @@ class S3:
         """Store a whole file by one PUT."""
         _named_errors(file_name(location), lambda: self._files.pipe_file(location, content))
 
-    def list(self, location: str) -> list[str]:
-        """Return the file itself, or all keys below a prefix."""
-        found = _named_errors(file_name(location), lambda: self._files.find(location.rstrip("/")))
-        if not found:
-            raise NotStored(f"s3://{location} holds no file")
-        return sorted(str(path) for path in found if not str(path).endswith("/"))
-
     async def _get_ranges(self, location: str, ranges: Sequence[ByteRange], pin: str | None) -> list[bytes]:
         bucket, _, key = location.partition("/")
         pinned = {"IfMatch": pin} if pin else {}
@@ -94,6 +87,13 @@ class S3:
             return content
 
         return await asyncio.gather(*(get(part) for part in ranges))
+
+    def list(self, location: str) -> list[str]:
+        """Return the file itself, or all keys below a prefix."""
+        found = _named_errors(file_name(location), lambda: self._files.find(location.rstrip("/")))
+        if not found:
+            raise NotStored(f"s3://{location} holds no file")
+        return sorted(str(path) for path in found if not str(path).endswith("/"))
 
 
 def _named_errors(name: str, ask: Callable[[], T]) -> T:

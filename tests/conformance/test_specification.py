@@ -79,7 +79,8 @@ class TestPartialDataRequests:
 
     def test_this_works_for_multiple_object_requests(self, archive, signal):
         other = archive.add("later", SAMPLES, t_start=(1, "ms"), sampling_rate=(10, "kHz"))
-        answer = archive.get(f"/electrophysiology/analogsignal/?id__in={signal['id']},{other['id']}&start_time=2&end_time=3")
+        both = f"id__in={signal['id']},{other['id']}"
+        answer = archive.get(f"/electrophysiology/analogsignal/?{both}&start_time=2&end_time=3")
         first, second = (one["fields"] for one in answer.json["selected"])
         assert archive.values(first["signal"]["data"]) == SAMPLES[40:61].tolist()
         assert archive.values(second["signal"]["data"]) == SAMPLES[10:21].tolist()
@@ -127,10 +128,12 @@ class TestPartialDataRequests:
     def test_some_reasonable_combinations_of_these_parameters_will_return_a_correct_response(
         self, archive, permalink, query, start, stop
     ):
-        assert archive.values(archive.fields(f"{permalink}?{query}")["signal"]["data"]) == SAMPLES[start:stop].tolist()
+        link = archive.fields(f"{permalink}?{query}")["signal"]["data"]
+        assert archive.values(link) == SAMPLES[start:stop].tolist()
 
     def test_using_redundant_number_of_parameters_will_lead_to_their_disregard(self, archive, permalink):
-        fields = archive.fields(f"{permalink}?start_index=10&end_index=20&samples_count=500&duration=7&start_time=1")
+        redundant = "samples_count=500&duration=7&start_time=1"
+        fields = archive.fields(f"{permalink}?start_index=10&end_index=20&{redundant}")
         assert fields["signal"]["data"].endswith("?start_index=10&end_index=20")
 
     def test_useless_combinations_may_throw_a_400_bad_request(self, archive, permalink):

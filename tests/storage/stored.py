@@ -77,7 +77,7 @@ def read(reader, array, start=0, stop=None, **more):
 def expected_of(content, path="signal"):
     """What h5py reads, with at least one axis, little-endian."""
     with h5py.File(io.BytesIO(content), "r") as file:
-        samples = np.atleast_1d(file[path][()])
+        samples = np.atleast_1d(file[path][...])
     return samples.astype(samples.dtype.newbyteorder("<"))
 
 
