@@ -17,7 +17,8 @@ from app.services import Services
 from app.timing import server_timing
 from schemas.queries import ArrayQuery
 from storage.catalog.arrays import stored_array
-from storage.catalog.models import Datafile, Spike
+from storage.catalog.files import Datafile
+from storage.catalog.models import Spike
 from storage.errors import SelectionError
 from storage.hdf5.dataset import Samples, Timings
 from storage.reader import Answer, StoredArray, prepare

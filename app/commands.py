@@ -22,8 +22,9 @@ from schemas import numbers
 from schemas.permalinks import object_permalink
 from schemas.queries import ObjectSchema, load
 from storage.catalog.arrays import regular_axis
+from storage.catalog.base import ACTIVE, PRIVATE, PUBLIC
 from storage.catalog.migrate import migrate
-from storage.catalog.models import ACTIVE, PRIVATE, PUBLIC, TYPES
+from storage.catalog.models import TYPES
 from storage.errors import StorageError
 from storage.hdf5.dataset import Timings
 from storage.ingest.demo import write_demo

@@ -11,7 +11,7 @@ from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from app.conditional import tag
 from app.services import Services
-from storage.catalog.models import StoredFile
+from storage.catalog.files import StoredFile
 from storage.objectstore import file_name
 from storage.ranges import MAX_RANGE_NBYTES, ByteRange, split
 

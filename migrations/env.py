@@ -2,7 +2,8 @@
 
 from alembic import context
 
-from storage.catalog.models import Base
+from storage.catalog import models  # noqa: F401 - its tables too
+from storage.catalog.base import Base
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -12,7 +12,8 @@ from marshmallow import Schema, fields, post_dump
 from schemas.numbers import plain
 from schemas.permalinks import datafile_permalink, object_permalink, user_permalink
 from storage.catalog.arrays import stored_array
-from storage.catalog.models import ALIASES, Datafile
+from storage.catalog.files import Datafile
+from storage.catalog.models import ALIASES
 
 DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
 LAST = ("annotations", "owner", "safety_level", "current_state", "date_created", "last_modified")

@@ -8,7 +8,8 @@ from fractions import Fraction
 from typing import Any
 
 from storage.catalog.arrays import axis_of, stored_array
-from storage.catalog.models import Datafile, NeoObject, SpikeTrain
+from storage.catalog.files import Datafile
+from storage.catalog.models import NeoObject, SpikeTrain
 from storage.errors import SelectionError
 from storage.hdf5.dataset import Timings
 from storage.reader import Reader, ReadRequest, StoredArray

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil, floor
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,12 +89,7 @@ class IrregularAxis:
         block = (self.times.first_row + index) // self.blocks.rows_per_block
         start, _ = self._samples_of(block)
         self._fetch([block])
-        value = self._read[block][index - start]
-        return (
-            decimal(float(value)) / self.per_unit
-            if value.dtype.kind == "f"
-            else Fraction(int(value)) / self.per_unit
-        )
+        return self._exact(self._read[block][index - start])
 
     def describe(self) -> str:
         """Say in words what the array holds."""
@@ -119,10 +114,29 @@ class IrregularAxis:
         """Return an asked time as a value of the array's own unit and dtype."""
         exact, dtype = time * self.per_unit, self.times.dtype
         if dtype.kind == "f":
-            return cast(np.generic, dtype.type(float(exact)))
-        whole = ceil(exact) if side == "left" else floor(exact)
+            with np.errstate(over="ignore"):
+                value = cast(np.floating[Any], dtype.type(float(exact)))
+            outwards = dtype.type(-np.inf if side == "left" else np.inf)
+            while self._is_told_as(further := np.nextafter(value, outwards), time):
+                value = further
+            return value
+        whole, step = (ceil(exact), -1) if side == "left" else (floor(exact), 1)
+        while self._is_told_as(whole + step, time):
+            whole += step
         bounds = np.iinfo(dtype)
         return cast(np.generic, dtype.type(min(max(whole, bounds.min), bounds.max)))
+
+    def _is_told_as(self, value: Any, time: Fraction) -> bool:
+        """Whether this is the float64 that the API writes for a stored value, in another unit than its own.
+
+        Two roundings lie between the two, and still the time that was told for a sample has to give that sample.
+        """
+        return self.per_unit != 1 and bool(np.isfinite(value)) and float(self._exact(value)) == float(time)
+
+    def _exact(self, value: Any) -> Fraction:
+        """Return a stored time in the unit of the object: a float as the decimal of its shortest representation."""
+        is_float = isinstance(value, np.floating)
+        return (decimal(float(value)) if is_float else Fraction(int(value))) / self.per_unit
 
     def _block_bounds(self) -> tuple[int, int]:
         """Return the first and the last block that holds samples of this array."""

@@ -15,8 +15,10 @@ from app import create_app
 from app.config import Settings
 from app.services import EXTENSION, Services
 from storage.catalog import find
+from storage.catalog.base import PUBLIC
+from storage.catalog.files import StoredFile
 from storage.catalog.migrate import migrate
-from storage.catalog.models import PUBLIC, RecordingChannel, StoredFile, Unit
+from storage.catalog.models import RecordingChannel, Unit
 from storage.hdf5 import sidecar
 from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.found import Found, FoundObject
@@ -27,13 +29,13 @@ from storage.ingest.register import Options, Outcome, register, url_of
 class Archive:
     """A service over one folder, and what it holds."""
 
-    def __init__(self, folder: Path, **variables: str) -> None:
+    def __init__(self, folder: Path, *, migrated: bool = True, **variables: str) -> None:
         self.folder = folder
         self.settings = Settings.from_environment({"EPHYSTORE_DATA": str(folder / "data"), **variables})
         (folder / "data").mkdir(parents=True, exist_ok=True)
         self.app = create_app(self.settings)
         self.client: FlaskClient = self.app.test_client()
-        if "EPHYSTORE_DATABASE_URL" not in variables:
+        if migrated:
             migrate(self.services.engine)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.postgresql import server
 from tests.s3 import KEYS, S3Server
 
 BUCKET = "recordings"
@@ -21,3 +22,18 @@ def s3():
         environment.setenv("AWS_DEFAULT_REGION", KEYS["region_name"])
         yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """A PostgreSQL server."""
+    with server() as found:
+        yield found
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request, tmp_path):
+    """An empty catalog, of each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/catalog.sqlite"
+    return request.getfixturevalue("postgresql").new_database()

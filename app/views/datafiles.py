@@ -17,7 +17,8 @@ from schemas.objects import DatafileDocumentSchema, Shown
 from schemas.permalinks import datafile_permalink
 from schemas.queries import DatafileSchema, DetailSchema, list_schema, load
 from storage.catalog import find, permissions
-from storage.catalog.models import PUBLIC, Datafile
+from storage.catalog.base import PUBLIC
+from storage.catalog.files import Datafile
 
 datafiles = Blueprint("datafiles", __name__, url_prefix="/datafiles")
 

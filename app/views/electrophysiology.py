@@ -15,7 +15,8 @@ from app.timing import server_timing
 from schemas.objects import type_name as named_type
 from schemas.queries import ObjectSchema, list_schema, load
 from storage.catalog import find, permissions
-from storage.catalog.models import ALIASES, PUBLIC, TYPES
+from storage.catalog.base import PUBLIC
+from storage.catalog.models import ALIASES, TYPES
 from storage.errors import NotFound
 from storage.hdf5.dataset import Timings
 

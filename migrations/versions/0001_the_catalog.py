@@ -135,12 +135,8 @@ def upgrade() -> None:
         sa.Column("owner_id", sa.Integer(), nullable=True),
         sa.Column("name", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["block_id"], ["block.id"], name=op.f("fk_recordingchannelgroup_block_id")),
-        sa.ForeignKeyConstraint(
-            ["file_id"], ["stored_file.id"], name=op.f("fk_recordingchannelgroup_file_id")
-        ),
-        sa.ForeignKeyConstraint(
-            ["owner_id"], ["user_account.id"], name=op.f("fk_recordingchannelgroup_owner_id")
-        ),
+        sa.ForeignKeyConstraint(["file_id"], ["stored_file.id"], name=op.f("fk_recordingchannelgroup_file_id")),
+        sa.ForeignKeyConstraint(["owner_id"], ["user_account.id"], name=op.f("fk_recordingchannelgroup_owner_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_recordingchannelgroup")),
     )
     with op.batch_alter_table("recordingchannelgroup", schema=None) as batch_op:
@@ -201,9 +197,7 @@ def upgrade() -> None:
         sa.Column("sampling_rate", sa.Double(), nullable=False),
         sa.Column("sampling_rate_units", sa.String(length=16), nullable=False),
         sa.ForeignKeyConstraint(["file_id"], ["stored_file.id"], name=op.f("fk_analogsignalarray_file_id")),
-        sa.ForeignKeyConstraint(
-            ["owner_id"], ["user_account.id"], name=op.f("fk_analogsignalarray_owner_id")
-        ),
+        sa.ForeignKeyConstraint(["owner_id"], ["user_account.id"], name=op.f("fk_analogsignalarray_owner_id")),
         sa.ForeignKeyConstraint(
             ["recordingchannelgroup_id"],
             ["recordingchannelgroup.id"],
@@ -219,9 +213,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_analogsignalarray_name"), ["name"], unique=False)
         batch_op.create_index(batch_op.f("ix_analogsignalarray_owner_id"), ["owner_id"], unique=False)
         batch_op.create_index(
-            batch_op.f("ix_analogsignalarray_recordingchannelgroup_id"),
-            ["recordingchannelgroup_id"],
-            unique=False,
+            batch_op.f("ix_analogsignalarray_recordingchannelgroup_id"), ["recordingchannelgroup_id"], unique=False
         )
         batch_op.create_index(batch_op.f("ix_analogsignalarray_segment_id"), ["segment_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_analogsignalarray_signal_id"), ["signal_id"], unique=False)
@@ -322,9 +314,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_recordingchannel_name"), ["name"], unique=False)
         batch_op.create_index(batch_op.f("ix_recordingchannel_owner_id"), ["owner_id"], unique=False)
         batch_op.create_index(
-            batch_op.f("ix_recordingchannel_recordingchannelgroup_id"),
-            ["recordingchannelgroup_id"],
-            unique=False,
+            batch_op.f("ix_recordingchannel_recordingchannelgroup_id"), ["recordingchannelgroup_id"], unique=False
         )
         batch_op.create_index("uq_recordingchannel_source", ["file_id", "source_path"], unique=True)
 
@@ -439,9 +429,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_analogsignal_guid"), ["guid"], unique=False)
         batch_op.create_index(batch_op.f("ix_analogsignal_name"), ["name"], unique=False)
         batch_op.create_index(batch_op.f("ix_analogsignal_owner_id"), ["owner_id"], unique=False)
-        batch_op.create_index(
-            batch_op.f("ix_analogsignal_recordingchannel_id"), ["recordingchannel_id"], unique=False
-        )
+        batch_op.create_index(batch_op.f("ix_analogsignal_recordingchannel_id"), ["recordingchannel_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_analogsignal_segment_id"), ["segment_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_analogsignal_signal_id"), ["signal_id"], unique=False)
         batch_op.create_index("uq_analogsignal_source", ["file_id", "source_path"], unique=True)
@@ -532,9 +520,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["file_id"], ["stored_file.id"], name=op.f("fk_irsaanalogsignal_file_id")),
         sa.ForeignKeyConstraint(["owner_id"], ["user_account.id"], name=op.f("fk_irsaanalogsignal_owner_id")),
         sa.ForeignKeyConstraint(
-            ["recordingchannel_id"],
-            ["recordingchannel.id"],
-            name=op.f("fk_irsaanalogsignal_recordingchannel_id"),
+            ["recordingchannel_id"], ["recordingchannel.id"], name=op.f("fk_irsaanalogsignal_recordingchannel_id")
         ),
         sa.ForeignKeyConstraint(["segment_id"], ["segment.id"], name=op.f("fk_irsaanalogsignal_segment_id")),
         sa.ForeignKeyConstraint(["signal_id"], ["datafile.id"], name=op.f("fk_irsaanalogsignal_signal_id")),
@@ -559,9 +545,7 @@ def upgrade() -> None:
         sa.Column("unit_id", sa.Integer(), nullable=False),
         sa.Column("recordingchannel_id", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["recordingchannel_id"],
-            ["recordingchannel.id"],
-            name=op.f("fk_unit_recordingchannel_recordingchannel_id"),
+            ["recordingchannel_id"], ["recordingchannel.id"], name=op.f("fk_unit_recordingchannel_recordingchannel_id")
         ),
         sa.ForeignKeyConstraint(["unit_id"], ["unit.id"], name=op.f("fk_unit_recordingchannel_unit_id")),
         sa.PrimaryKeyConstraint("unit_id", "recordingchannel_id", name=op.f("pk_unit_recordingchannel")),

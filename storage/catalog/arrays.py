@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from storage.calibration import Calibration
-from storage.catalog.models import Datafile, NeoObject, Spike
+from storage.catalog.files import Datafile
+from storage.catalog.models import NeoObject, Spike
 from storage.errors import SelectionError
 from storage.hdf5.chunk_index import ChunkIndex, grid_of
 from storage.hdf5.dataset import Chunked, Contiguous, Dataset, Timings

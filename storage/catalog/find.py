@@ -9,16 +9,9 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, false, func, literal, select, union, union_all
 from sqlalchemy.orm import Session
 
-from storage.catalog.models import (
-    ACTIVE,
-    TYPES,
-    Datafile,
-    NeoObject,
-    RecordingChannel,
-    StoredFile,
-    Unit,
-    unit_recordingchannel,
-)
+from storage.catalog.base import ACTIVE
+from storage.catalog.files import Datafile, StoredFile
+from storage.catalog.models import TYPES, NeoObject, RecordingChannel, Unit, unit_recordingchannel
 from storage.catalog.permissions import Caller, readable
 from storage.errors import NotFound
 

@@ -1,146 +1,15 @@
-"""The tables: Neo's object types, the arrays they link, the files these lie in, and users."""
+"""The tables of Neo's object types, and how these hang together."""
 
 from __future__ import annotations
 
-import secrets
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, MetaData, String, Table, Text
-from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column, relationship
-from sqlalchemy.types import DateTime, TypeDecorator
+from sqlalchemy import Column, ForeignKey, Index, String, Table, Text
+from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
 
-ACTIVE = 10
-ARCHIVED = 20
-PUBLIC = 1
-PRIVATE = 3
-
-NAMES = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s",
-    "pk": "pk_%(table_name)s",
-}
-
-
-def new_guid() -> str:
-    """Return a global id: 40 hex digits that nothing else has."""
-    return secrets.token_hex(20)
-
-
-def now() -> datetime:
-    """Return the time in UTC, to the second, as documents tell it."""
-    return datetime.now(UTC).replace(microsecond=0)
-
-
-class UTCDateTime(TypeDecorator[datetime]):
-    """A moment; SQLite forgets zones, so it is stored as UTC without one."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
-        """Turn a moment of any zone into UTC without a zone."""
-        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
-        """Say again that it is UTC."""
-        return None if value is None else value.replace(tzinfo=UTC)
-
-
-class Base(DeclarativeBase):
-    """All tables."""
-
-    metadata = MetaData(naming_convention=NAMES)
-    type_annotation_map: ClassVar[dict[Any, Any]] = {
-        dict[str, Any]: JSON,
-        list[int]: JSON,
-        datetime: UTCDateTime,
-    }
-
-
-class User(Base):
-    """Somebody who may log in."""
-
-    __tablename__ = "user_account"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    username: Mapped[str] = mapped_column(String(150), unique=True)
-    password_hash: Mapped[str | None] = mapped_column(String(255))
-    date_created: Mapped[datetime] = mapped_column(default=now)
-
-
-class StoredFile(Base):
-    """One file in the store, or a registered one wherever it lies."""
-
-    __tablename__ = "stored_file"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(Text, unique=True)
-    """Key in the service's own store, or the whole URL of a registered file."""
-    pin: Mapped[str | None] = mapped_column(String(255))
-    """What the store says of the version that was indexed."""
-    nbytes: Mapped[int] = mapped_column(BigInteger)
-    sha256: Mapped[str | None] = mapped_column(String(64))
-    options: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """How it was registered; registering it again in the same way does nothing."""
-    refusals: Mapped[list[list[str]]] = mapped_column(JSON, default=list)
-    """What of it cannot be served: path and reason each."""
-
-
-class Owned:
-    """What objects and datafiles have in common."""
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    guid: Mapped[str] = mapped_column(String(40), default=new_guid, index=True)
-    safety_level: Mapped[int] = mapped_column(default=PRIVATE)
-    current_state: Mapped[int] = mapped_column(default=ACTIVE)
-    date_created: Mapped[datetime] = mapped_column(default=now)
-    last_modified: Mapped[datetime] = mapped_column(default=now)
-    owner_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"), index=True)
-
-    @declared_attr
-    def owner(cls) -> Mapped[User | None]:
-        """Whose it is."""
-        return relationship(User, lazy="joined")
-
-
-class Datafile(Owned, Base):
-    """One array the API can serve: where it lies, what it is, how to read it as units."""
-
-    __tablename__ = "datafile"
-
-    name: Mapped[str] = mapped_column(Text)
-    type: Mapped[int] = mapped_column(default=5)
-    """5: an array."""
-    state: Mapped[str] = mapped_column(String(16), default="ready")
-    reason: Mapped[str | None] = mapped_column(Text)
-    file_id: Mapped[int] = mapped_column(ForeignKey("stored_file.id"), index=True)
-    source_path: Mapped[str] = mapped_column(Text)
-    """What of the file it is: the path of the dataset, and of a run of rows ``[start:stop]``."""
-    dtype: Mapped[str] = mapped_column(String(16))
-    """As stored, as numpy spells it; its byte order included."""
-    dataset_shape: Mapped[list[int]]
-    """Of the whole dataset."""
-    first_row: Mapped[int] = mapped_column(BigInteger, default=0)
-    n_samples: Mapped[int] = mapped_column(BigInteger)
-    column: Mapped[int | None]
-    fill: Mapped[str] = mapped_column(Text)
-    """One element, as stored, in hex."""
-    byte_offset: Mapped[int | None] = mapped_column(BigInteger)
-    """Of a contiguous dataset; None where nothing was ever written, or where it is chunked."""
-    chunk_shape: Mapped[list[int] | None] = mapped_column(JSON)
-    filters: Mapped[list[Any] | None] = mapped_column(JSON)
-    sidecar: Mapped[str | None] = mapped_column(String(64))
-    """Key; several runs of rows of one dataset share it."""
-    sidecar_offsets: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    """Byte offsets of ``chunks``, ``blocks`` and ``values``, and ``rows_per_block``."""
-    units: Mapped[str | None] = mapped_column(String(64))
-    calibration: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    """``gain``: list of one number or one per channel; ``offset``."""
-    channel_names: Mapped[list[str] | None] = mapped_column(JSON)
-
-    file: Mapped[StoredFile] = relationship(StoredFile, lazy="joined")
+from storage.catalog.base import Base, Owned
+from storage.catalog.files import Datafile
 
 
 class NeoObject(Owned):

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement
 
-from storage.catalog.models import PUBLIC
+from storage.catalog.base import PUBLIC
 from storage.errors import StorageError
 
 
@@ -41,7 +41,6 @@ class Thing(Protocol):
     @property
     def safety_level(self) -> int:
         """1 public, 2 any user, 3 private."""
-
 
 
 def may_read(caller: Caller, thing: Thing) -> bool:

@@ -245,7 +245,11 @@ def _decode(dataset: Dataset, layout: Chunked, raw: Content, filter_mask: int) -
         )
     except DamagedChunk as error:
         raise FileDamaged(f"a chunk of {file_name(dataset.file)} is damaged: {error}") from error
-    return _little(np.frombuffer(content, dataset.dtype)).reshape(layout.chunk_shape)
+    samples = _little(np.frombuffer(content, dataset.dtype)).reshape(layout.chunk_shape)
+    if isinstance(raw, memoryview) and np.may_share_memory(samples, np.frombuffer(raw, np.uint8)):
+        samples = samples.copy()  # so that the cache does not hold all that was fetched together for one chunk
+    samples.flags.writeable = False
+    return samples
 
 
 def _little(samples: Samples) -> Samples:

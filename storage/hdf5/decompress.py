@@ -98,7 +98,7 @@ def bitshuffle(content: memoryview, values: tuple[int, ...], limit: int) -> Cont
         content, block_size = _bitshuffled(content, size, codec, limit)
     nbytes = len(content)
     require_within(nbytes, limit)
-    if nbytes % size:
+    if not nbytes or nbytes % size:
         raise ValueError(f"its {nbytes} bytes are not whole elements of {size}")
     return bitshuffle_decode(content, out=nbytes, itemsize=size, blocksize=block_size)
 

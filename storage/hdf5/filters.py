@@ -86,13 +86,14 @@ def require_known(filters: Sequence[Filter]) -> None:
     """
     for step in filters:
         if step.id not in UNDO:
-            name = f"filter {NAMES[step.id]}" if step.id in NAMES else "user-defined filter"
             known = ", ".join(NAMES[number] for number in UNDO)
-            raise UnknownFilter(f"{name} ({step.id}) is not supported: what can be undone is {known}")
+            raise UnknownFilter(f"{_named(step)} is not supported: what can be undone is {known}")
         if not _makes_sense(step):
-            raise UnknownFilter(
-                f"filter {NAMES[step.id]} ({step.id}) has client values that make no sense: {step.values}"
-            )
+            raise UnknownFilter(f"{_named(step)} has client values that make no sense: {step.values}")
+
+
+def _named(step: Filter) -> str:
+    return f"filter {NAMES[step.id]} ({step.id})" if step.id in NAMES else f"user-defined filter {step.id}"
 
 
 def _makes_sense(step: Filter) -> bool:
@@ -198,7 +199,7 @@ def _check_fletcher32(content: memoryview, _: tuple[int, ...], limit: int) -> Co
         raise ValueError("it is too short to have a checksum")
     samples, stored = content[:-4], int.from_bytes(content[-4:], "little")
     require_within(len(samples), limit)
-    checksum = h5checksum_fletcher32(samples)  # type: ignore[arg-type]  # takes any buffer
+    checksum = h5checksum_fletcher32(samples)
     swapped = (checksum & 0x00FF00FF) << 8 | checksum >> 8 & 0x00FF00FF
     if stored not in (checksum, swapped):
         raise ValueError(f"the checksum is {checksum:08x}, not {stored:08x}")

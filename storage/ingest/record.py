@@ -9,7 +9,9 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from storage.catalog.models import ACTIVE, ARCHIVED, TYPES, Datafile, StoredFile, new_guid, now
+from storage.catalog.base import ACTIVE, ARCHIVED, new_guid, now
+from storage.catalog.files import Datafile, StoredFile
+from storage.catalog.models import TYPES
 from storage.ingest.found import Found, FoundArray, FoundObject
 
 Sidecar = tuple[str, dict[str, int]] | None

@@ -12,7 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from storage.catalog import find
-from storage.catalog.models import PRIVATE, StoredFile, User
+from storage.catalog.base import PRIVATE, User
+from storage.catalog.files import StoredFile
 from storage.errors import FileChanged, NotStored, StorageError
 from storage.hdf5 import sidecar
 from storage.ingest import record

@@ -308,7 +308,9 @@ class TestErrors:
         assert str(archive.folder) not in document["message"]
 
     def test_a_catalog_that_is_away_is_503_with_retry_after(self, tmp_path):
-        archive = Archive(tmp_path, EPHYSTORE_DATABASE_URL="postgresql+psycopg://nobody@127.0.0.1:9/none")
+        archive = Archive(
+            tmp_path, migrated=False, EPHYSTORE_DATABASE_URL="postgresql+psycopg://nobody@127.0.0.1:9/none"
+        )
         document = archive.error("/electrophysiology/block/", 503)
         assert document["message_type"] == "database_away"
         assert archive.get("/health").headers["Retry-After"]

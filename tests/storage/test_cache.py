@@ -124,12 +124,12 @@ def test_a_thread_fetches_what_it_alone_wants_and_waits_for_the_rest():
     def first(keys):
         began.set()
         go_on.wait(5)
-        return {one: b"first" for one in keys}
+        return dict.fromkeys(keys, b"first")
 
     def second(keys):
         asked.extend(keys)
         go_on.set()
-        return {one: b"second" for one in keys}
+        return dict.fromkeys(keys, b"second")
 
     with ThreadPoolExecutor(2) as threads:
         early = threads.submit(cache.get_many, ["a", "b"], first)
@@ -168,5 +168,5 @@ def test_a_fetch_that_forgets_a_key_is_a_failure_and_leaves_nobody_waiting():
     cache = Cache(100, len)
     with pytest.raises(KeyError):
         cache.get_many(["a", "b"], lambda _: {"a": b"1"})
-    assert cache.get_many(["a", "b"], lambda keys: {one: b"2" for one in keys})["b"] == b"2"
+    assert cache.get_many(["a", "b"], lambda keys: dict.fromkeys(keys, b"2"))["b"] == b"2"
     assert cache.nbytes == 2

@@ -242,12 +242,35 @@ def test_long_contiguous_runs_come_in_pieces_and_overlapping_ones_together(folde
         assert_same_bits(part, samples[start:stop])
 
 
-def test_an_answer_cannot_change_what_is_cached(folder):
-    samples = np.arange(100, dtype="<i2")
-    content = file_with(samples, chunks=(10,), compression="gzip")
+@pytest.mark.parametrize("dtype", ["<i2", ">i2"])
+@pytest.mark.parametrize("options", [{}, {"compression": "gzip"}], ids=["raw", "gzip"])
+def test_an_answer_cannot_change_what_is_cached(folder, dtype, options):
+    samples = np.arange(100, dtype=dtype)
+    content = file_with(samples, chunks=(10,), **options)
     folder.put("kept.h5", content)
     array, reader = stored_array(folder, "kept.h5", content), reader_of(folder)
-    points = read(reader, array, 3, 7)
-    if points.flags.writeable:
-        points[:] = 0
-    assert_same_bits(read(reader, array, 3, 7), samples[3:7])
+    for start, stop in [(3, 7), (25, 38)]:
+        points = read(reader, array, start, stop)
+        if points.flags.writeable:
+            points[:] = 0
+        assert_same_bits(read(reader, array, start, stop), samples[start:stop].astype("<i2"))
+
+
+def held_nbytes(samples):
+    """Bytes of memory that live as long as an array does."""
+    base = samples
+    while isinstance(base, np.ndarray) and base.base is not None:
+        base = base.base
+    return base.nbytes if isinstance(base, np.ndarray | memoryview) else len(base)
+
+
+@pytest.mark.parametrize("options", [{}, {"fletcher32": True}, {"compression": "gzip"}], ids=str)
+def test_a_cached_chunk_holds_no_more_memory_than_the_cache_counts(folder, options):
+    samples = np.arange(10_000, dtype="<i4")
+    content = file_with(samples, chunks=(1000,), **options)
+    folder.put("held.h5", content)
+    array, reader = stored_array(folder, "held.h5", content), reader_of(folder)
+    read(reader, array)
+    assert reader.datasets.chunk_cache.nbytes == samples.nbytes
+    first = reader.datasets.read_runs(array.dataset, [(0, 1000)], None, keep=True, timings=Timings())[0]
+    assert held_nbytes(first) <= 4000 + 64

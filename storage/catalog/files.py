@@ -1,0 +1,66 @@
+"""The files that are known, and the arrays in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, String, Text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from storage.catalog.base import Base, Owned
+
+
+class StoredFile(Base):
+    """One file in the store, or a registered one wherever it lies."""
+
+    __tablename__ = "stored_file"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    """Key in the service's own store, or the whole URL of a registered file."""
+    pin: Mapped[str | None] = mapped_column(String(255))
+    """What the store says of the version that was indexed."""
+    nbytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    options: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """How it was registered; registering it again in the same way does nothing."""
+    refusals: Mapped[list[list[str]]] = mapped_column(JSON, default=list)
+    """What of it cannot be served: path and reason each."""
+
+
+class Datafile(Owned, Base):
+    """One array the API can serve: where it lies, what it is, how to read it as units."""
+
+    __tablename__ = "datafile"
+
+    name: Mapped[str] = mapped_column(Text)
+    type: Mapped[int] = mapped_column(default=5)
+    """5: an array."""
+    state: Mapped[str] = mapped_column(String(16), default="ready")
+    reason: Mapped[str | None] = mapped_column(Text)
+    file_id: Mapped[int] = mapped_column(ForeignKey("stored_file.id"), index=True)
+    source_path: Mapped[str] = mapped_column(Text)
+    """What of the file it is: the path of the dataset, and of a run of rows ``[start:stop]``."""
+    dtype: Mapped[str] = mapped_column(String(16))
+    """As stored, as numpy spells it; its byte order included."""
+    dataset_shape: Mapped[list[int]]
+    """Of the whole dataset."""
+    first_row: Mapped[int] = mapped_column(BigInteger, default=0)
+    n_samples: Mapped[int] = mapped_column(BigInteger)
+    column: Mapped[int | None]
+    fill: Mapped[str] = mapped_column(Text)
+    """One element, as stored, in hex."""
+    byte_offset: Mapped[int | None] = mapped_column(BigInteger)
+    """Of a contiguous dataset; None where nothing was ever written, or where it is chunked."""
+    chunk_shape: Mapped[list[int] | None] = mapped_column(JSON)
+    filters: Mapped[list[Any] | None] = mapped_column(JSON)
+    sidecar: Mapped[str | None] = mapped_column(String(64))
+    """Key; several runs of rows of one dataset share it."""
+    sidecar_offsets: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    """Byte offsets of ``chunks``, ``blocks`` and ``values``, and ``rows_per_block``."""
+    units: Mapped[str | None] = mapped_column(String(64))
+    calibration: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    """``gain``: list of one number or one per channel; ``offset``."""
+    channel_names: Mapped[list[str] | None] = mapped_column(JSON)
+
+    file: Mapped[StoredFile] = relationship(StoredFile, lazy="joined")
