@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from dataclasses import dataclass
 
 import boto3
@@ -26,6 +27,17 @@ class Request:
     status: int
     nbytes: int
     """Bytes of the answered body."""
+    began_s: float
+    ended_s: float
+
+
+def rounds(requests: list[Request]) -> int:
+    """Return how many of the requests were made one after the answer of another, at the least."""
+    count, ended_s = 0, 0.0
+    for request in sorted(requests, key=lambda one: one.ended_s):
+        if request.began_s >= ended_s:
+            count, ended_s = count + 1, request.ended_s
+    return count
 
 
 class S3Server:
@@ -35,6 +47,8 @@ class S3Server:
     """
 
     def __init__(self) -> None:
+        self.delay_s = 0.0
+        """Time that each answer takes at the least, so that requests side by side are seen to be."""
         self._answer = DomainDispatcherApplication(create_backend_app)
         self._requests: list[Request] = []
         self._connections: set[socket.socket] = set()
@@ -90,6 +104,8 @@ class S3Server:
     def _app(self, environ, start_response):
         """Answer by moto, and remember question and answer before the client sees either."""
         status = []
+        began_s = time.monotonic()
+        time.sleep(self.delay_s)
 
         def note_status(line, headers, *more):
             status.append(int(line.split()[0]))
@@ -105,6 +121,8 @@ class S3Server:
                 if_match=environ.get("HTTP_IF_MATCH"),
                 status=status[-1],
                 nbytes=len(body),
+                began_s=began_s,
+                ended_s=time.monotonic(),
             )
         )
         return [body]

@@ -128,9 +128,7 @@ class DatasetReader:
             return self._read_contiguous(dataset, dataset.layout.byte_offset, runs, columns, timings)
         return self._read_chunked(dataset, dataset.layout, runs, columns, keep, timings)
 
-    def plan(
-        self, dataset: Dataset, start: int, stop: int, columns: Sequence[int] | None, timings: Timings
-    ) -> Plan:
+    def plan(self, dataset: Dataset, start: int, stop: int, columns: Sequence[int] | None, timings: Timings) -> Plan:
         """Say what reading a run would ask of the store, were nothing cached; fetches index rows only."""
         if start == stop:
             return Plan(0, [])
@@ -240,9 +238,7 @@ def _decode(dataset: Dataset, layout: Chunked, raw: Content, filter_mask: int) -
     """Return one chunk as samples of its full shape, little-endian."""
     nbytes = prod(layout.chunk_shape) * dataset.dtype.itemsize
     try:
-        content = decode(
-            raw, layout.filters, filter_mask=filter_mask, itemsize=dataset.dtype.itemsize, nbytes=nbytes
-        )
+        content = decode(raw, layout.filters, filter_mask=filter_mask, itemsize=dataset.dtype.itemsize, nbytes=nbytes)
     except DamagedChunk as error:
         raise FileDamaged(f"a chunk of {file_name(dataset.file)} is damaged: {error}") from error
     samples = _little(np.frombuffer(content, dataset.dtype)).reshape(layout.chunk_shape)

@@ -56,6 +56,6 @@ def _reads_unfiltered(dataset: h5py.Dataset, place: Any) -> bool:
     inside = tuple(slice(0, part.stop - part.start) for part in region)
     stored = np.frombuffer(raw, dataset.dtype).reshape(dataset.chunks)[inside]
     try:
-        return stored.tobytes() == dataset[region].tobytes()
+        return bool(stored.tobytes() == dataset[region].tobytes())
     except OSError:  # libhdf5 lacks the filter, so it cannot tell
         return False

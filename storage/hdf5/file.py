@@ -58,9 +58,7 @@ def describe(dataset: h5py.Dataset) -> Description:
     if layout == h5py.h5d.VIRTUAL:
         raise Refused("it is a virtual dataset, whose samples lie in other files; register those")
     if creation.get_external_count():
-        raise Refused(
-            f"its samples lie in another file ({creation.get_external(0)[0].decode(errors='replace')!r})"
-        )
+        raise Refused(f"its samples lie in another file ({creation.get_external(0)[0].decode(errors='replace')!r})")
     if h5py.check_string_dtype(dataset.dtype) and dataset.dtype.kind == "O":
         return _inline(_fixed_width(dataset))
     dtype = _require_numeric_or_string(dataset)

@@ -158,7 +158,8 @@ def _applied(filters: Sequence[Filter], filter_mask: int, nbytes: int) -> list[t
         if step.id == FLETCHER32:
             limit += 4
         elif step.id != SHUFFLE:
-            limit += nbytes // 8 + 4096  # what does not compress grows by less, in every format
+            # What does not compress grows by less, except in lz4 blocks of under 32 bytes.
+            limit += nbytes // 8 + 4096
     return applied
 
 

@@ -187,8 +187,7 @@ class TestS3:
         store.get_ranges("a.h5", ranges, pin=pin)
         asked = sorted((r.method, r.path, r.range, r.if_match, r.nbytes) for r in s3.requests)
         assert asked == sorted(
-            ("GET", "/recordings/counted/a.h5", f"bytes={r.byte_offset}-{r.end - 1}", pin, r.nbytes)
-            for r in ranges
+            ("GET", "/recordings/counted/a.h5", f"bytes={r.byte_offset}-{r.end - 1}", pin, r.nbytes) for r in ranges
         )
 
     def test_a_new_client_asks_nothing_before_its_first_range(self, s3, store):
@@ -217,9 +216,7 @@ class TestS3:
         }
         s3.create_bucket("closed")
         s3.put("closed/a.h5", CONTENT)
-        s3.client.put_bucket_policy(
-            Bucket="closed", Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]})
-        )
+        s3.client.put_bucket_policy(Bucket="closed", Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
         for ask in (
             lambda: store.get_ranges("s3://closed/a.h5", [ByteRange(0, 4)]),
             lambda: store.stat("s3://closed/a.h5"),

@@ -325,14 +325,10 @@ def axes_and_queries(draw):
     axis = draw(axes)
     on_grid = st.integers(-10, 35).map(lambda k: axis.t_start + k / axis.sampling_rate)
     shifted = st.tuples(on_grid, st.sampled_from([0, 0, 1, -1])).map(lambda x: x[0] + x[1] * Fraction(1, 10**8))
-    between = st.tuples(on_grid, st.sampled_from([1, 5, 9])).map(
-        lambda x: x[0] + x[1] / (10 * axis.sampling_rate)
-    )
+    between = st.tuples(on_grid, st.sampled_from([1, 5, 9])).map(lambda x: x[0] + x[1] / (10 * axis.sampling_rate))
     times = st.none() | on_grid | shifted | between
     lengths = st.none() | st.integers(0, 40).map(lambda k: Fraction(k, 2) / axis.sampling_rate)
-    return axis, SliceQuery(
-        draw(times), draw(times), draw(lengths), draw(indices), draw(indices), draw(indices)
-    )
+    return axis, SliceQuery(draw(times), draw(times), draw(lengths), draw(indices), draw(indices), draw(indices))
 
 
 @given(axes_and_queries())

@@ -152,9 +152,7 @@ def check(store, case):
     for _ in range(2):
         for start, stop in case.runs:
             assert_same_bits(read(reader, array, start, stop, channels=case.columns), expected[start:stop])
-    together = reader_of(store).datasets.read_runs(
-        array.dataset, case.runs, case.columns, keep=True, timings=Timings()
-    )
+    together = reader_of(store).datasets.read_runs(array.dataset, case.runs, case.columns, keep=True, timings=Timings())
     for got, (start, stop) in zip(together, case.runs, strict=True):
         assert_same_bits(got, expected[start:stop])
 
@@ -213,9 +211,7 @@ def test_every_filter_with_every_dtype(folder, name, dtype, noisy):
 @pytest.mark.parametrize("options", [{}, {"compression": "gzip"}], ids=["raw", "gzip"])
 @pytest.mark.parametrize("libver", ["earliest", "latest"])
 def test_every_kind_of_chunk_index_of_hdf5(folder, shape, chunks, maxshape, options, libver):
-    content = file_with(
-        samples_of("<i4", shape, 2, True), libver, chunks=chunks, maxshape=maxshape, **options
-    )
+    content = file_with(samples_of("<i4", shape, 2, True), libver, chunks=chunks, maxshape=maxshape, **options)
     last = shape[0]
     check(folder, Case(content, "", [(0, last), (last - 5, last), (8, 9)], None))
 

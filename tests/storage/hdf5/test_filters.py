@@ -65,16 +65,25 @@ EACH = {
 
 steps = st.one_of(
     st.sampled_from([DEFLATE, SHUFFLE, FLETCHER32, BZIP2, LZF, ZSTD]),
-    st.builds(lz4, st.sampled_from([0, 7, 64, 4096])),
+    st.builds(lz4, st.sampled_from([0, 64, 4096])),
     st.builds(bitshuffle, st.sampled_from([0, 2, 3]), st.sampled_from([0, 8, 24, 512])),
     st.builds(blosc, st.sampled_from(sorted(BLOSC_CODECS)), st.sampled_from([0, 1, 2])),
 )
 
 
+def libhdf5_survives(pipeline):
+    """Writing what another filter made longer through Blosc corrupts the memory of libhdf5's plugin."""
+    numbers = [number for number, _ in pipeline]
+    return f.BLOSC not in numbers or set(numbers[: numbers.index(f.BLOSC)]) <= {f.SHUFFLE}
+
+
+pipelines = st.lists(steps, max_size=3, unique_by=lambda step: step[0]).filter(libhdf5_survives)
+
+
 class Chunk:
     """A dataset of one chunk, written by libhdf5, and what libhdf5 made of it."""
 
-    def __init__(self, samples, pipeline, chunk_length=None):
+    def __init__(self, samples, pipeline, chunk_length=None, *, stored=None, filter_mask=0):
         length = chunk_length or len(samples)
         self.samples, self.nbytes = samples, length * samples.dtype.itemsize
         self.itemsize = samples.dtype.itemsize
@@ -86,18 +95,16 @@ class Chunk:
         space = h5py.h5s.create_simple(samples.shape, (h5py.h5s.UNLIMITED,))
         file_type = h5py.h5t.py_create(samples.dtype, logical=True)
         self.dataset = h5py.Dataset(h5py.h5d.create(self.file.id, b"samples", file_type, space, creation))
-        self.dataset[...] = samples
-        self.file.flush()
+        if stored is None:
+            self.dataset[...] = samples
+        else:
+            self.dataset.id.write_direct_chunk((0,), stored, filter_mask)
+        del self.dataset  # libhdf5 remembers the filter mask from before a direct write until it is closed
+        self.dataset = self.file["samples"]
         self.filter_mask, self.stored = self.dataset.id.read_direct_chunk((0,))
-        stored = self.dataset.id.get_create_plist()
-        found = (stored.get_filter(place) for place in range(stored.get_nfilters()))
+        created = self.dataset.id.get_create_plist()
+        found = (created.get_filter(place) for place in range(created.get_nfilters()))
         self.filters = tuple(Filter(number, tuple(values)) for number, _, values, _ in found)
-
-    def rewrite(self, stored, filter_mask=0):
-        """Put other bytes in place of the chunk, and have libhdf5 read them from the file."""
-        self.dataset.id.write_direct_chunk((0,), stored, filter_mask)
-        self.file.flush()
-        self.dataset.id.refresh()
 
     def decode(self, stored=None, filter_mask=None):
         return decode(
@@ -120,9 +127,9 @@ def assert_reads_as_libhdf5(chunk):
 
 
 def walk(n_samples, dtype="<i4", seed=0):
-    """Samples that every codec makes shorter, though not by much."""
+    """Samples that every codec makes shorter, though not by much, if they are some hundreds."""
     rng = np.random.default_rng(seed)
-    return np.cumsum(rng.integers(-40, 41, n_samples)).astype(dtype)
+    return np.repeat(np.cumsum(rng.integers(-40, 41, n_samples // 4 + 1)), 4)[:n_samples].astype(dtype)
 
 
 def noise(n_samples, dtype, seed=0):
@@ -151,7 +158,7 @@ signals = st.builds(
 
 
 @settings(max_examples=300, deadline=None)
-@given(samples=signals, pipeline=st.lists(steps, max_size=3, unique_by=lambda step: step[0]), beyond=st.sampled_from([0, 0, 1, 9]))
+@given(samples=signals, pipeline=pipelines, beyond=st.sampled_from([0, 0, 1, 9]))
 def test_decodes_to_what_libhdf5_reads(samples, pipeline, beyond):
     assert_reads_as_libhdf5(Chunk(samples, pipeline, len(samples) + beyond))
 
@@ -188,7 +195,7 @@ def test_chunks_of_two_dimensions_written_as_people_do(options):
         filters = [Filter(number, tuple(values)) for number, _, values, _ in found]
         mask, stored = dataset.id.read_direct_chunk((0, 0))
     require_known(filters)
-    assert filters and len(stored) != samples.nbytes - 1
+    assert filters
     decoded = decode(memoryview(stored), filters, filter_mask=mask, itemsize=4, nbytes=samples.nbytes)
     np.testing.assert_array_equal(np.frombuffer(decoded, "<f4").reshape(1000, 3), samples)
 
@@ -204,12 +211,10 @@ def test_a_filter_that_libhdf5_skipped_is_not_undone():
 @pytest.mark.parametrize("filter_mask", range(8))
 def test_skips_the_filters_of_the_mask(filter_mask):
     samples, pipeline = walk(500), [SHUFFLE, DEFLATE, FLETCHER32]
-    chunk = Chunk(samples, pipeline)
     kept = [step for place, step in enumerate(pipeline) if not filter_mask >> place & 1]
-    stored = Chunk(samples, kept).stored
-    chunk.rewrite(stored, filter_mask)
-    np.testing.assert_array_equal(chunk.dataset[...], samples)
-    assert bytes(chunk.decode(stored, filter_mask)) == samples.tobytes()
+    chunk = Chunk(samples, pipeline, stored=Chunk(samples, kept).stored, filter_mask=filter_mask)
+    assert chunk.filter_mask == filter_mask
+    assert_reads_as_libhdf5(chunk)
 
 
 def swapped(checksum):
@@ -227,20 +232,19 @@ def test_checksums_are_those_of_libhdf5(n_samples, value):
 
 @pytest.mark.parametrize("change", [swapped, lambda checksum: checksum[::-1], lambda checksum: bytes(4)])
 def test_the_checksums_libhdf5_tolerates_are_tolerated(change):
-    chunk = Chunk(walk(333, "<i2"), [FLETCHER32])
-    stored = chunk.stored[:-4] + change(chunk.stored[-4:])
-    chunk.rewrite(stored)
-    try:
-        expected = chunk.dataset[...].tobytes()
-    except OSError:
-        with pytest.raises(DamagedChunk, match="checksum"):
-            chunk.decode(stored)
+    samples = walk(333, "<i2")
+    stored = Chunk(samples, [FLETCHER32]).stored
+    chunk = Chunk(samples, [FLETCHER32], stored=stored[:-4] + change(stored[-4:]))
+    if change is swapped:
+        assert_reads_as_libhdf5(chunk)
     else:
-        assert change is swapped
-        assert bytes(chunk.decode(stored)) == expected
+        with pytest.raises(OSError, match="filter"):
+            chunk.dataset[...]
+        with pytest.raises(DamagedChunk, match="checksum"):
+            chunk.decode()
 
 
-@pytest.mark.parametrize("at", [-1, 40, 700])
+@pytest.mark.parametrize("at", [-4, 40, 700])
 @pytest.mark.parametrize("pipeline", [[DEFLATE], [FLETCHER32], [BZIP2]], ids=["deflate", "fletcher32", "bzip2"])
 def test_a_wrong_byte_under_a_checksum_is_damage(pipeline, at):
     chunk = Chunk(walk(2000, "<i2"), pipeline)
@@ -329,7 +333,6 @@ for case in json.load(sys.stdin):
             bent[place] = rng.choice((0, 255, 127, 128, bent[place] ^ 1 << rng.randrange(8), rng.randrange(256)))
         if rng.random() < 0.1:
             bent = bent[: rng.randrange(len(bent))]
-        # An exact copy, so that reading past its end is reading past an allocation.
         try:
             got = decode(bytes(bent), filters, filter_mask=0, itemsize=4, nbytes=case["nbytes"])
         except DamagedChunk:
