@@ -118,7 +118,7 @@ def _named(dtype: np.dtype[Any], file_type: h5py.h5t.TypeID) -> str:
         h5py.h5t.OPAQUE: "opaque",
         h5py.h5t.COMPLEX: "complex",
     }
-    return names.get(file_type.get_class(), str(dtype))
+    return "complex" if dtype.kind == "c" else names.get(file_type.get_class(), str(dtype))
 
 
 def _filters(creation: h5py.h5p.PropDCID) -> tuple[Filter, ...]:
