@@ -111,7 +111,7 @@ def demo() -> None:
     path = services().settings.data / DEMO_NAME
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tqdm(total=100, desc="Simulating ten minutes of recording", unit="%", leave=False) as bar:
+        with tqdm(total=100, desc="Simulating ten minutes of recording", unit="%", leave=False, disable=None) as bar:
 
             def show(done: float) -> None:
                 bar.update(round(100 * done) - bar.n)
@@ -160,7 +160,7 @@ def _files(found: Services, places: Sequence[str]) -> list[str]:
 def _register(found: Services, files: Sequence[str], options: Options) -> list[Outcome]:
     """Register files one by one, saying of each what became of it."""
     outcomes = []
-    with _catalog_errors(), tqdm(files, desc="Registering", unit="file", leave=False) as bar:
+    with _catalog_errors(), tqdm(files, desc="Registering", unit="file", leave=False, disable=None) as bar:
         for url in bar:
             bar.set_postfix_str(url.rpartition("/")[2])
             outcome = register(found.store, found.engine, url, options)

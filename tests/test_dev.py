@@ -188,13 +188,9 @@ def test_changed_requirements_are_installed(checkout):
     assert "Installing" not in checkout.ended("test", "--version")[1]
 
 
-def test_variables_of_another_python_do_not_matter(checkout):
-    env = os.environ | {
-        "PYTHONPATH": "/nowhere",
-        "PYTHONHOME": "",
-        "PIP_TARGET": "/nowhere",
-        "VIRTUAL_ENV": "/nowhere",
-    }
+def test_variables_of_another_python_do_not_matter(checkout, tmp_path):
+    (tmp_path / "pytest.py").write_text("raise SystemExit(77)")
+    env = os.environ | {"PYTHONPATH": str(tmp_path), "PIP_TARGET": str(tmp_path), "VIRTUAL_ENV": str(tmp_path)}
     assert checkout.ended("test", "--version", env=env)[0] == 0
 
 

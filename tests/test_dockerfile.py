@@ -68,7 +68,8 @@ def test_the_health_check_tells_healthy_from_not(status, healthy, monkeypatch):
     _, _, code = json.loads(last("HEALTHCHECK").partition("CMD ")[2])
     with http.server.HTTPServer(("127.0.0.1", 0), Health) as server:
         server.status = status
-        threading.Thread(target=server.handle_request).start()
+        server.timeout = 10
+        threading.Thread(target=server.handle_request, daemon=True).start()
         code = code.replace(":8000/", f":{server.server_port}/")
         checked = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert (checked.returncode == 0) is healthy

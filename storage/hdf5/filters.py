@@ -57,6 +57,9 @@ NAMES = {
 PLANE_BY_PLANE_UP_TO = 32
 """Bytes of an element up to which copying plane by plane beats one transposing copy."""
 
+GROWS_TO_AT_MOST = 5
+"""How often the bytes of a chunk can be its size between two filters: lz4 in blocks of one byte grows to this."""
+
 
 class UnknownFilter(ValueError):
     """A filter that chunks cannot be read through; the text follows the word "its"."""
@@ -158,8 +161,7 @@ def _applied(filters: Sequence[Filter], filter_mask: int, nbytes: int) -> list[t
         if step.id == FLETCHER32:
             limit += 4
         elif step.id != SHUFFLE:
-            # What does not compress grows by less, except in lz4 blocks of under 32 bytes.
-            limit += nbytes // 8 + 4096
+            limit = max(limit, GROWS_TO_AT_MOST * nbytes + 4096)
     return applied
 
 

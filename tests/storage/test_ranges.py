@@ -37,6 +37,11 @@ def test_ranges_are_asked_for_in_file_order_and_once():
     ]
 
 
+def test_a_gap_counts_from_the_end_of_all_before_it():
+    parts = [ByteRange(0, 100), ByteRange(10, 5), ByteRange(120, 10)]
+    assert coalesce(parts, max_gap_nbytes=20) == [(ByteRange(0, 130), parts)]
+
+
 def test_nothing_wanted_is_nothing_asked():
     assert coalesce([]) == []
 

@@ -55,6 +55,31 @@ def test_strings_of_any_length_are_utf8_of_one_width(store, texts):
     assert got.dtype.kind == "S"
 
 
+@pytest.mark.parametrize("userblock", [0, 512])
+@pytest.mark.parametrize("fill", [None, 7])
+def test_an_array_that_was_never_written_is_its_fill_value(store, userblock, fill):
+    memory = io.BytesIO()
+    with h5py.File(memory, "w", userblock_size=userblock) as file:
+        file.create_dataset("signal", (5,), "<i4", fillvalue=fill)
+    check(store, memory.getvalue())
+
+
+@pytest.mark.parametrize("base", [h5py.h5t.STD_I8LE, h5py.h5t.STD_I32LE])
+def test_booleans_of_more_than_a_byte_are_refused(base):
+    def write(file):
+        kind = h5py.h5t.enum_create(base)
+        kind.enum_insert(b"FALSE", 0)
+        kind.enum_insert(b"TRUE", 1)
+        h5py.h5d.create(file.id, b"signal", kind, h5py.h5s.create_simple((3,)))
+
+    if base.get_size() > 1:
+        assert "booleans are stored in 4 bytes" in refusal(write)
+    else:
+        with h5py.File(io.BytesIO(), "w") as file:
+            write(file)
+            assert describe(file["signal"]).dtype == bool
+
+
 def hdf5_library():
     """libhdf5 as h5py has it, for what h5py does not reach; None where it is not beside h5py."""
     beside = sorted((Path(h5py.__file__).parents[1] / "h5py.libs").glob("libhdf5-*.so*"))

@@ -61,11 +61,12 @@ EACH = {
     "blosc-bits": [blosc("lz4", 2)],
     "blosc-plain": [blosc("blosclz", 0)],
     "usual": [SHUFFLE, DEFLATE, FLETCHER32],
+    "twice": [bitshuffle(3, 8), DEFLATE],
 }
 
 steps = st.one_of(
     st.sampled_from([DEFLATE, SHUFFLE, FLETCHER32, BZIP2, LZF, ZSTD]),
-    st.builds(lz4, st.sampled_from([0, 64, 4096])),
+    st.builds(lz4, st.sampled_from([0, 7, 64, 4096])),
     st.builds(bitshuffle, st.sampled_from([0, 2, 3]), st.sampled_from([0, 8, 24, 512])),
     st.builds(blosc, st.sampled_from(sorted(BLOSC_CODECS)), st.sampled_from([0, 1, 2])),
 )
@@ -165,7 +166,7 @@ def test_decodes_to_what_libhdf5_reads(samples, pipeline, beyond):
 
 @pytest.mark.parametrize("pipeline", EACH.values(), ids=EACH)
 @pytest.mark.parametrize("n_samples", [1, 7, 8, 9, 1021, 40_001])
-@pytest.mark.parametrize("dtype", ["u1", "<i2", "<f4", "<f8"])
+@pytest.mark.parametrize("dtype", ["u1", "<i2", "<f4", "<f8", "S40"])
 def test_each_filter_at_each_length(pipeline, n_samples, dtype):
     assert_reads_as_libhdf5(Chunk(walk(n_samples, dtype), pipeline))
 
@@ -173,6 +174,7 @@ def test_each_filter_at_each_length(pipeline, n_samples, dtype):
 @pytest.mark.parametrize(
     "options",
     [
+        {"shuffle": True},
         {"compression": "gzip", "shuffle": True, "fletcher32": True},
         {"compression": "lzf", "shuffle": True},
         hdf5plugin.Blosc(cname="zstd", shuffle=hdf5plugin.Blosc.BITSHUFFLE),
