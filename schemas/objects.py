@@ -137,9 +137,7 @@ class NeoSchema(Schema):
         common = {name: data.pop(name) for name in LAST}
         if original.downsampled is not None:
             data["downsampled"] = original.downsampled
-        sets = {
-            f"{kind}_set": [object_permalink(kind, id_) for id_ in ids] for kind, ids in original.children.items()
-        }
+        sets = {f"{kind}_set": [object_permalink(kind, id_) for id_ in ids] for kind, ids in original.children.items()}
         return data | sets | common
 
 

@@ -206,9 +206,7 @@ def load(schema: Schema, pairs: Iterable[tuple[str, str]]) -> Any:
     unknown = [name for name in values if name not in schema.fields]
     if unknown:
         known = ", ".join(sorted(schema.fields))
-        raise ValidationError(
-            {name[:40]: [f"is not a parameter here; known are {known}"] for name in unknown[:10]}
-        )
+        raise ValidationError({name[:40]: [f"is not a parameter here; known are {known}"] for name in unknown[:10]})
     return schema.load(values)
 
 

@@ -149,9 +149,7 @@ def _require_channels(shape: tuple[int, ...], channels: tuple[int, ...] | None) 
     if channels is None:
         return
     if len(shape) != 2:
-        raise SelectionError(
-            f"channels: this array has {len(shape)} dimension(s), not samples × channels", "channels"
-        )
+        raise SelectionError(f"channels: this array has {len(shape)} dimension(s), not samples × channels", "channels")
     missing = [channel for channel in channels if channel >= shape[1]]
     if missing:
         raise SelectionError(f"channels={missing[0]}: there are channels 0 to {shape[1] - 1}", "channels")
@@ -304,9 +302,13 @@ def datafile_axis(array: StoredArray, owners: Sequence[Any], reader: Reader, tim
     return CountingAxis(array.n_samples, any(axis.may_be_silent for axis in axes.values()), len(axes))
 
 
-def slice_datafile(query: SliceQuery, axis: TimeAxis, *, beside: str | None) -> ArraySlice:
+def slice_datafile(
+    array: StoredArray, query: SliceQuery, axis: TimeAxis, reader: Reader, *, beside: str | None
+) -> ArraySlice:
     """Turn a slice query into what it means on one datafile by itself; raises SelectionError."""
-    if isinstance(axis, IrregularAxis):
-        axis.expect(_ends(query))
+    ends = _ends(query)
+    if isinstance(axis, IrregularAxis) and ends:
+        reader.datasets.fetch_index_ahead(array.dataset)
+        axis.expect(ends)
     selection = resolve(query, axis) if query.range_parameters else None
     return ArraySlice(selection, query.downsample, query.method, query.channels, beside)

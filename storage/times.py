@@ -81,7 +81,8 @@ class IrregularAxis:
 
     def expect(self, times: Sequence[tuple[Fraction, Side]]) -> None:
         """Fetch together the blocks that searching for these ``(time, side)`` will read."""
-        if self.n_samples:
+        if self.n_samples and times:
+            self.reader.datasets.fetch_index_ahead(self.times.dataset)
             self._fetch([self._block_with(self._comparable(time, side), side) for time, side in times])
 
     def time_of(self, index: int) -> Fraction:

@@ -76,9 +76,7 @@ def get_download(datafile_id: int) -> Response:
         everything = find.made_from(session, datafile.file_id)
         permissions.require_read_all(caller(), everything)
     public = all(thing.safety_level == PUBLIC for thing in everything)
-    return answer(
-        download.etag(datafile.file), lambda: download.response(datafile.file, services()), public=public
-    )
+    return answer(download.etag(datafile.file), lambda: download.response(datafile.file, services()), public=public)
 
 
 def _readable(datafile_id: int) -> tuple[Datafile, list[tuple[Any, str]], bool]:

@@ -120,9 +120,7 @@ class Unit(NeoObject, Named, Base):
 
     __tablename__ = type_name = "unit"
     parent_fields = ("recordingchannel",)
-    recordingchannels: Mapped[list[RecordingChannel]] = relationship(
-        secondary=unit_recordingchannel, lazy="selectin"
-    )
+    recordingchannels: Mapped[list[RecordingChannel]] = relationship(secondary=unit_recordingchannel, lazy="selectin")
 
 
 class AnalogSignal(NeoObject, Named, InSegment, Sampled, Base):

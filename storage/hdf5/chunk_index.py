@@ -38,9 +38,14 @@ class ChunkIndex:
     byte_offset: int
     n_rows: int
 
+    @property
+    def is_kept_whole(self) -> bool:
+        """Whether all rows are fetched for any of them."""
+        return self.n_rows <= WHOLE_ROWS
+
     def rows(self, ids: NDArray[np.int64], store: ObjectStore, cache: Cache[NDArray[np.void]]) -> NDArray[np.void]:
         """Return the rows of these chunks, in the order asked: dtype ROW, shape of ``ids``."""
-        if self.n_rows <= WHOLE_ROWS:
+        if self.is_kept_whole:
             wanted = np.arange(-(-self.n_rows // PAGE_ROWS))
         else:
             wanted = np.unique(ids // PAGE_ROWS)

@@ -143,6 +143,13 @@ class DatasetReader:
         parts = set(_ranges(stored))
         return Plan(len(ids), split(*parts) if len(parts) == 1 else [span for span, _ in coalesce(parts)])
 
+    def fetch_index_ahead(self, dataset: Dataset) -> None:
+        """Begin to fetch a chunk index that will be needed, if it is kept whole; whoever then needs it waits for it."""
+        layout = dataset.layout
+        if isinstance(layout, Chunked) and layout.index.is_kept_whole:
+            no_ids = np.empty(0, np.int64)
+            self.decoders.submit(layout.index.rows, no_ids, self.store, self.index_cache)
+
     def _rows(self, layout: Chunked, ids: NDArray[np.int64], timings: Timings) -> NDArray[np.void]:
         with timings.of("index"):
             return layout.index.rows(ids, self.store, self.index_cache)

@@ -75,9 +75,7 @@ def blosc(content: memoryview, _: tuple[int, ...], limit: int) -> Content:
     require_within(stored_nbytes, len(content))
     if stored_nbytes < BLOSC_HEADER.size or not 0 < block_nbytes <= nbytes:
         raise ValueError("its header makes no sense")
-    expanded = blosc_decode(content[:stored_nbytes], out=nbytes, numthreads=1)
-    _require_length(expanded, nbytes)
-    return expanded
+    return blosc_decode(content[:stored_nbytes], out=nbytes, numthreads=1)
 
 
 def lz4(content: memoryview, _: tuple[int, ...], limit: int) -> Content:

@@ -81,9 +81,7 @@ def write_demo(
         acquisition = file["acquisition"]
         _add_pupil(acquisition, session)
         lfp = _add_electrical(acquisition, "LFP", LFP_HZ, LFP_CHUNK, session, electrodes, [PYRAMIDAL_CONTACT])
-        probe = _add_electrical(
-            acquisition, "probe", PROBE_HZ, PROBE_CHUNK, session, electrodes, range(N_CONTACTS)
-        )
+        probe = _add_electrical(acquisition, "probe", PROBE_HZ, PROBE_CHUNK, session, electrodes, range(N_CONTACTS))
         _write_signals(lfp, probe, session, spikes, progress)
 
 

@@ -117,9 +117,7 @@ class Found:
             For each run, why it cannot be served, or None.
         """
         if dataset.ndim != 1 or dataset.dtype.kind not in "iuf":
-            raise Refused(
-                f"its times have the shape {dataset.shape} and the type {dataset.dtype}, not one number each"
-            )
+            raise Refused(f"its times have the shape {dataset.shape} and the type {dataset.dtype}, not one number each")
         path = self.describe(dataset)
         runs = np.array([self.datasets[path].shape[0]]) if ends is None else ends
         known = self._checked.get(path)
@@ -142,6 +140,4 @@ class Found:
 
     def whole(self, path: str, name: str, units: str | None, **more: Any) -> str:
         """Add all rows of a described dataset as one array."""
-        return self.add_array(
-            FoundArray(path, path, name, n_samples=self.datasets[path].shape[0], units=units, **more)
-        )
+        return self.add_array(FoundArray(path, path, name, n_samples=self.datasets[path].shape[0], units=units, **more))

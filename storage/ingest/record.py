@@ -132,8 +132,6 @@ def _datafile_columns(array: FoundArray, found: Found, sidecar: Sidecar) -> dict
         "sidecar": key,
         "sidecar_offsets": offsets,
         "units": array.units,
-        "calibration": None
-        if calibration is None
-        else {"gain": list(calibration.gain), "offset": calibration.offset},
+        "calibration": None if calibration is None else {"gain": list(calibration.gain), "offset": calibration.offset},
         "channel_names": None if array.channel_names is None else list(array.channel_names),
     }

@@ -203,9 +203,7 @@ class TestConditional:
 
 class TestPlanAndTimings:
     def test_explain_answers_the_plan_instead_of_the_data(self, archive, signal):
-        (plan,) = archive.get(signal["signal"]["data"] + "?start_index=500&end_index=1500&explain=1").json[
-            "selected"
-        ]
+        (plan,) = archive.get(signal["signal"]["data"] + "?start_index=500&end_index=1500&explain=1").json["selected"]
         assert plan["selection"] == [500, 1500] and plan["points"] == 1000 and plan["chunks"] == 2
         assert plan["requests"] == len(plan["byte_ranges"]) == 1
         assert plan["nbytes_answered"] == 2000
@@ -280,9 +278,7 @@ class TestErrors:
         for address in ("", "/info", "/download"):
             assert archive.error(f"/datafiles/{ids[0]}{address}", 401)["message_type"] == "login_needed"
         assert archive.get("/electrophysiology/analogsignal/?name=private").json["objects_total"] == 0
-        hidden = [
-            n for n in range(1, 40) if archive.get(f"/electrophysiology/analogsignal/{n}").status_code == 401
-        ]
+        hidden = [n for n in range(1, 40) if archive.get(f"/electrophysiology/analogsignal/{n}").status_code == 401]
         assert len(hidden) == 1
 
     @pytest.mark.parametrize("harm", ["replaced", "truncated", "touched"])

@@ -92,9 +92,7 @@ def test_two_dimensional_signals_are_downsampled_per_channel(archive, array):
 
 
 def test_one_point_is_one_bin(archive, signal):
-    np.testing.assert_allclose(
-        archive.values(signal["signal"]["data"] + "?downsample=1"), [SAMPLES.mean()], rtol=1e-6
-    )
+    np.testing.assert_allclose(archive.values(signal["signal"]["data"] + "?downsample=1"), [SAMPLES.mean()], rtol=1e-6)
 
 
 @pytest.mark.parametrize("method", ["mean", "extrema"])

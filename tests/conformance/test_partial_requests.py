@@ -149,9 +149,7 @@ class TestIrregularAxis:
             ("end_time=-5", (0, 0)),
         ],
     )
-    def test_a_window_selects_by_the_values_of_times_for_all_arrays(
-        self, archive, ids, type_name, query, expected
-    ):
+    def test_a_window_selects_by_the_values_of_times_for_all_arrays(self, archive, ids, type_name, query, expected):
         fields = archive.fields(f"/electrophysiology/{type_name}/{ids[type_name]}?{query}")
         arrays = [value for value in fields.values() if isinstance(value, dict) and "guid" in value]
         assert arrays

@@ -31,9 +31,7 @@ class TestDataIsStoredInFiles:
             np.testing.assert_array_equal(file["array"][()], SAMPLES)
 
     @pytest.mark.parametrize("type_name", WITH_ARRAYS)
-    def test_for_every_object_that_has_array_data_we_store_the_data_in_related_hdf5_file(
-        self, archive, ids, type_name
-    ):
+    def test_for_every_object_that_has_array_data_we_store_the_data_in_related_hdf5_file(self, archive, ids, type_name):
         fields = archive.fields(f"/electrophysiology/{type_name}/{ids[type_name]}")
         for name in TYPES[type_name].array_fields:
             names, _ = read_hdf5(archive.get(fields[name]["data"]))

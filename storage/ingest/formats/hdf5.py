@@ -60,9 +60,7 @@ def _add_signal(found: Found, dataset: h5py.Dataset, name: str, options: PlainOp
     path = found.describe(dataset)
     description = found.datasets[path]
     if description.dtype.kind == "S" or len(description.shape) > 2:
-        raise Refused(
-            f"its array has the type {description.dtype} and the shape {description.shape}: not a signal"
-        )
+        raise Refused(f"its array has the type {description.dtype} and the shape {description.shape}: not a signal")
     rate = options.sampling_rate or _attributes(dataset, "sampling_rate")
     if rate is None:
         raise Refused('its sampling rate is not known; tell it with --sampling-rate "20000 Hz"')

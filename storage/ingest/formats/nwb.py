@@ -121,9 +121,7 @@ def _add_regular(found: Found, group: h5py.Group, signal: str, fields: dict[str,
     }
     shape = found.datasets[found.arrays[signal].dataset].shape
     type_name = "analogsignal" if len(shape) == 1 else "analogsignalarray"
-    found.objects.append(
-        FoundObject(type_name, group.name, {**fields, **axis}, {"segment": ROOT}, {"signal": signal})
-    )
+    found.objects.append(FoundObject(type_name, group.name, {**fields, **axis}, {"segment": ROOT}, {"signal": signal}))
 
 
 def _add_irregular(found: Found, group: h5py.Group, signal: str, fields: dict[str, Any]) -> None:

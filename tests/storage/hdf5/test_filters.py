@@ -288,7 +288,9 @@ SAYS_TOO_MUCH = {
     "blosc stored": (f.BLOSC, (), pack("<4BIII", 2, 1, 0x33, 4, 4096, 4096, 4112) + bytes(16)),
     "blosc negative": (f.BLOSC, (), pack("<4BIII", 2, 1, 0x31, 4, 2**32 - 1, 2**32 - 1, 2**32 - 1) + bytes(16)),
     "zstd": (f.ZSTD, (), FRAME_OF_2_60),
-    "zstd of old": (f.ZSTD, (), b"\x27\xb5\x2f\xfd" + bytes(60)),
+    "lz4 of nothing": (f.LZ4, (), pack(">QI", 0, 64)),
+    "bitshuffle of nothing": (f.BITSHUFFLE, (0, 4, 4, 0, 2), pack(">QI", 0, 64)),
+    "blosc of nothing": (f.BLOSC, (), pack("<4BIII", 2, 1, 0x31, 4, 0, 0, 16)),
     "shuffle": (f.SHUFFLE, (2**31,), bytes(2**16)),
     "deflate bomb": (f.DEFLATE, (), zlib.compress(bytes(2**25))),
     "bzip2 bomb": (f.BZIP2, (), bz2.compress(bytes(2**25))),
@@ -308,6 +310,31 @@ def test_no_more_is_allocated_than_the_chunk_can_need(number, values, stored):
         assert tracemalloc.get_traced_memory()[1] < 2**18
     finally:
         tracemalloc.stop()
+
+
+SHORT_LZ4, SHORT_ZSTD = bytes(imagecodecs.lz4_encode(bytes(32))), bytes(imagecodecs.zstd_encode(bytes(32)))
+
+
+@pytest.mark.parametrize(
+    ("number", "values", "block"),
+    [
+        (f.LZ4, (), SHORT_LZ4),
+        (f.BITSHUFFLE, (0, 4, 4, 0, 2), SHORT_LZ4),
+        (f.BITSHUFFLE, (0, 4, 4, 0, 3), SHORT_ZSTD),
+    ],
+    ids=["lz4", "bitshuffle-lz4", "bitshuffle-zstd"],
+)
+def test_a_block_of_half_its_length_is_damage_and_not_whatever_was_in_memory(number, values, block):
+    whole, half = (pack(">QII", nbytes, nbytes, len(block)) + block for nbytes in (32, 64))
+    step = Filter(number, values)
+    assert bytes(decode(whole, [step], filter_mask=0, itemsize=4, nbytes=32)) == bytes(32)
+    with pytest.raises(DamagedChunk, match="has 32 bytes where 64 belong"):
+        decode(half, [step], filter_mask=0, itemsize=4, nbytes=64)
+
+
+def test_zstd_of_before_its_final_format_never_reaches_the_codec():
+    with pytest.raises(DamagedChunk, match="does not begin as a frame"):
+        decode(b"\x27\xb5\x2f\xfd" + bytes(60), [Filter(f.ZSTD, ())], filter_mask=0, itemsize=4, nbytes=64)
 
 
 @pytest.mark.parametrize("number", f.UNDO)

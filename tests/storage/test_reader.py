@@ -1,0 +1,126 @@
+"""Points of stored arrays are what numpy makes of the whole array, in however many windows they were read."""
+
+from __future__ import annotations
+
+import io
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from storage import reader as reading
+from storage.calibration import Calibration
+from storage.downsample import Bins, entry_sizes
+from storage.objectstore import ObjectStore
+from tests.storage.stored import assert_same_bits, read, reader_of, stored_array
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return ObjectStore(f"file://{tmp_path_factory.mktemp('store')}")
+
+
+@pytest.fixture(params=[64, 4096, 8 << 20], ids="windows of {} bytes".format)
+def window_nbytes(request, monkeypatch):
+    monkeypatch.setattr(reading, "WINDOW_NBYTES", request.param)
+
+
+def points_of(samples, method, start, stop, points, n_samples):
+    """The answer by whole-array numpy, in float64."""
+    n_bins = points // 2 if method == "extrema" else points
+    n_channels = int(np.prod(samples.shape[1:]))
+    edges = Bins.of(start, stop, n_bins, entry_sizes(n_samples, n_channels)).edges(0, n_bins)
+    parts = [samples[low:high] for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    if method == "stride":
+        return np.stack([part[0] for part in parts])
+    if method == "mean":
+        return np.stack([part.astype("f8").mean(axis=0) for part in parts])
+    return np.stack([extreme(part, axis=0) for part in parts for extreme in (np.min, np.max)])
+
+
+@st.composite
+def requests(draw):
+    n_samples = draw(st.integers(2, 900))
+    across = draw(st.sampled_from([(), (), (3,), (5,)]))
+    start = draw(st.integers(0, n_samples - 2))
+    stop = draw(st.integers(start + 2, n_samples))
+    method = draw(st.sampled_from(["mean", "extrema", "stride"]))
+    points = draw(st.integers(1, min(40, (stop - start) // 2))) * (2 if method == "extrema" else 1)
+    chunks = draw(st.none() | st.integers(1, min(64, n_samples)))
+    gains = draw(st.sampled_from([None, (0.25,), (-2.0,), tuple(-1.5 + k for k in range(*(across or (1,))))]))
+    channels = None
+    if across and draw(st.booleans()):
+        channels = tuple(draw(st.lists(st.integers(0, across[0] - 1), min_size=1, unique=True)))
+    dtype = draw(st.sampled_from(["<i2", ">i4", "<f4", ">f8", "<u1"]))
+    return n_samples, across, start, stop, method, points, chunks, gains, channels, dtype
+
+
+@given(case=requests())
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+def test_points_are_those_of_the_whole_array(store, window_nbytes, case):
+    n_samples, across, start, stop, method, points, chunks, gains, channels, dtype = case
+    random = np.random.default_rng(n_samples)
+    samples = random.integers(0, 200, (n_samples, *across)).astype(dtype)
+    content = content_of(samples, chunks and (chunks, *across))
+    store.put("points.h5", content)
+    calibration = gains and Calibration(gains, 0.5)
+    array = stored_array(store, "points.h5", content, calibration=calibration)
+    got = read(reader_of(store), array, start, stop, points=points, method=method, channels=channels)
+    quantities = samples.astype("f8") * np.array(gains) + 0.5 if gains else samples
+    expected = points_of(quantities, method, start, stop, points, n_samples)
+    if channels is not None:
+        expected = expected[:, list(channels)]
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
+    if method != "mean" and not gains:
+        assert_same_bits(got, expected.astype(np.dtype(dtype).newbyteorder("<")))
+
+
+def content_of(samples, chunks=None):
+    memory = io.BytesIO()
+    with h5py.File(memory, "w") as file:
+        file.create_dataset("signal", data=samples, chunks=chunks)
+    return memory.getvalue()
+
+
+@pytest.mark.parametrize("method", ["mean", "extrema"])
+def test_one_very_long_bin_is_reduced_in_windows(store, window_nbytes, method):
+    samples = np.random.default_rng(4).integers(-(2**31), 2**31, 5000, dtype="<i4").astype("<i8") * 2**31
+    content = content_of(samples, (100,))
+    store.put("long.h5", content)
+    n_points = 2 if method == "extrema" else 1
+    got = read(reader_of(store), stored_array(store, "long.h5", content), 3, 4990, points=n_points, method=method)
+    part = samples[3:4990].tolist()
+    assert got.tolist() == ([min(part), max(part)] if method == "extrema" else [sum(part) / len(part)])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scaled", "whole"),
+    [("<i2", "<f4", "<f4"), ("<i4", "<f8", "<f8"), ("<f4", "<f8", "<f8"), ("?", "<f4", "<f4"), ("<f2", "<f8", "<f8")],
+)
+def test_quantities_are_rounded_once_to_the_dtype_of_the_contract(store, dtype, scaled, whole):
+    samples = np.arange(100).astype(dtype)
+    content = content_of(samples)
+    store.put("scaled.h5", content)
+    array = stored_array(store, "scaled.h5", content, calibration=Calibration((0.1,), 0.0))
+    assert_same_bits(read(reader_of(store), array), (samples.astype("f8") * 0.1).astype(scaled))
+    assert_same_bits(read(reader_of(store), array, scaled=False), samples)
+    assert read(reader_of(store), array, points=10, method="mean").dtype == np.dtype(whole)
+
+
+def test_times_beside_extrema_stand_twice(store):
+    samples = np.arange(100, dtype="<f8")
+    content = content_of(samples)
+    store.put("times.h5", content)
+    array = stored_array(store, "times.h5", content)
+    got = read(reader_of(store), array, points=8, method="stride", doubled=True)
+    assert got.tolist() == [0, 0, 25, 25, 50, 50, 75, 75]
+
+
+def test_one_column_of_a_dataset_is_an_array_of_its_own(store):
+    samples = np.arange(300, dtype="<i2").reshape(100, 3)
+    content = content_of(samples, (10, 2))
+    store.put("column.h5", content)
+    array = stored_array(store, "column.h5", content, column=2)
+    assert_same_bits(read(reader_of(store), array, 5, 95), samples[5:95, 2])
