@@ -30,7 +30,7 @@ from storage.hdf5.dataset import Timings
 from storage.ingest.demo import write_demo
 from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.register import Options, Outcome, files_at, register
-from storage.units import hertz, seconds
+from storage.units import hertz, require_unit, seconds
 
 DEMO_NAME = "demo.nwb"
 WELCOME_TYPES = ("analogsignal", "analogsignalarray", "irsaanalogsignal", "spiketrain")
@@ -54,6 +54,19 @@ class Quantity(click.ParamType[tuple[float, str]]):
         except ValueError as error:
             self.fail(str(error), param, ctx)
         return found, unit
+
+
+class Unit(click.ParamType[str]):
+    """A unit of a signal, such as ``mV``."""
+
+    name = "unit"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return it as it is spelled, or say that it is none."""
+        try:
+            return require_unit(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def install(app: Flask) -> None:
@@ -85,7 +98,7 @@ def init() -> None:
 )
 @click.option("--sampling-rate", type=Quantity(hertz), help='Of plain HDF5, such as "20000 Hz".')
 @click.option("--t-start", type=Quantity(seconds), help='Of plain HDF5, such as "0 ms".')
-@click.option("--units", help="Of plain HDF5, such as mV.")
+@click.option("--units", type=Unit(), help="Of plain HDF5, such as mV.")
 @with_appcontext
 def register_files(
     places: Sequence[str],

@@ -64,11 +64,10 @@ class Bins:
             edges[-1] = self.stop
         return edges
 
-    def groups(self, max_samples: int) -> Iterator[NDArray[np.int64]]:
-        """Yield the edges of runs of bins that together hold about ``max_samples`` samples, at least one bin."""
-        per_group = max(1, min(self.count * max_samples // (self.stop - self.start), 1 << 16))
-        for first in range(0, self.count, per_group):
-            yield self.edges(first, min(first + per_group, self.count))
+    def groups(self, max_bins: int) -> Iterator[NDArray[np.int64]]:
+        """Yield the edges of runs of at most ``max_bins`` bins."""
+        for first in range(0, self.count, max_bins):
+            yield self.edges(first, min(first + max_bins, self.count))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
-from urllib.parse import unquote, urlsplit
 
 from storage.ranges import ByteRange
 
@@ -110,7 +109,7 @@ class ObjectStore:
 
 def file_name(name: str) -> str:
     """Return the last part of a key or URL: what may be shown to a caller of where a file lies."""
-    return posixpath.basename(unquote(urlsplit(name).path)) if "%" in name else posixpath.basename(name)
+    return posixpath.basename(name)
 
 
 def _backend(protocol: str) -> Backend:

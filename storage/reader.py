@@ -8,11 +8,16 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from storage.calibration import Calibration, mean_dtype, quantity_dtype
 from storage.downsample import Bins, Extrema, Part, Sums, entry_sizes, interleave, merged, part_of
 from storage.hdf5.dataset import Chunked, Dataset, DatasetReader, Plan, Samples, Timings
+from storage.ranges import MAX_GAP_NBYTES
 from storage.selection import Selection
+
+MAX_BINS = 1 << 16
+"""Bins that one step of a long answer makes."""
 
 WINDOW_NBYTES = 8 * 1024 * 1024
 """Decoded bytes that one step of a long answer holds, or one row of chunks where that is more."""
@@ -114,12 +119,21 @@ class Reader:
 
     def plan(self, answer: Answer) -> Plan:
         """Say what reading would ask of the store, were nothing cached."""
-        array, selection = answer.array, answer.request.selection
-        first = array.first_row
-        columns = _columns(array, answer.request.channels)
-        return self.datasets.plan(
-            array.dataset, first + selection.start, first + selection.stop, columns, answer.timings
-        )
+        array, request = answer.array, answer.request
+        columns, first = _columns(array, request.channels), array.first_row
+        if request.points is None:
+            steps = ([window] for window in self._windows(answer))
+        elif request.method == "stride":
+            steps = (_firsts(edges) for edges in self._groups(answer))
+        else:
+            steps = ([piece] for edges in self._groups(answer) for piece in self._pieces(answer, edges))
+        plans = [
+            self.datasets.plan(
+                array.dataset, [(first + start, first + stop) for start, stop in runs], columns, answer.timings
+            )
+            for runs in steps
+        ]
+        return Plan(sum(plan.n_chunks for plan in plans), [part for plan in plans for part in plan.ranges])
 
     def runs(self, array: StoredArray, runs: Sequence[tuple[int, int]], *, timings: Timings) -> list[Samples]:
         """Return the calibrated samples of a few short runs, fetched together."""
@@ -138,9 +152,10 @@ class Reader:
     def _strides(self, answer: Answer) -> Iterator[Samples]:
         """Yield the first sample of each bin, fetching no chunk without one."""
         array, request = answer.array, answer.request
-        for edges in self._bins(answer).groups(self._window_rows(answer)):
-            runs = [(first, first + 1) for first in edges[:-1].tolist()]
-            parts = self._stored(array, runs, request.channels, keep=self._keep(answer), timings=answer.timings)
+        for edges in self._groups(answer):
+            parts = self._stored(
+                array, _firsts(edges), request.channels, keep=self._keep(answer), timings=answer.timings
+            )
             points = np.concatenate(parts)
             points = _quantities(points, array, request.channels) if request.scaled else points
             yield np.repeat(points, 2, axis=0) if request.doubled else points
@@ -148,10 +163,9 @@ class Reader:
     def _reduced(self, answer: Answer) -> Iterator[Samples]:
         """Yield means or extrema of bins of stored numbers, calibrated after."""
         array, request = answer.array, answer.request
-        max_rows = self._window_rows(answer)
-        for edges in self._bins(answer).groups(max_rows):
+        for edges in self._groups(answer):
             parts = []
-            for start, stop in _pieces(int(edges[0]), int(edges[-1]), max_rows if len(edges) == 2 else None):
+            for start, stop in self._pieces(answer, edges):
                 (stored,) = self._stored(
                     array, [(start, stop)], request.channels, keep=self._keep(answer), timings=answer.timings
                 )
@@ -160,6 +174,24 @@ class Reader:
                     parts.append(part_of(request.method, stored, inner))
             with answer.timings.of("decode"):
                 yield _points(merged(parts), answer)
+
+    def _groups(self, answer: Answer) -> Iterator[NDArray[np.int64]]:
+        """Yield the edges of bins that are read together, about a window's worth of them."""
+        bins = self._bins(answer)
+        per_bin = (bins.stop - bins.start) / bins.count
+        if answer.request.method == "stride":
+            # Of a bin only the chunk of its first sample is read, or what lies between two that are near.
+            dataset = answer.array.dataset
+            gap_rows = MAX_GAP_NBYTES // max(1, dataset.row_nbytes) + 1
+            per_bin = min(per_bin, max(_chunk_rows(dataset), gap_rows))
+        return bins.groups(max(1, min(int(self._window_rows(answer) / per_bin), MAX_BINS)))
+
+    def _pieces(self, answer: Answer, edges: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+        """Yield the run of samples of a group of bins; one bin that is longer than a window, in several."""
+        start, stop = int(edges[0]), int(edges[-1])
+        step = self._window_rows(answer) if len(edges) == 2 else stop - start
+        for first in range(start, stop, step):
+            yield first, min(first + step, stop)
 
     def _bins(self, answer: Answer) -> Bins:
         array, request = answer.array, answer.request
@@ -209,7 +241,7 @@ class Reader:
         if columns is not None and isinstance(dataset.layout, Chunked):
             across = dataset.layout.chunk_shape[1]
             touched = len({column // across for column in columns}) * across * dataset.dtype.itemsize
-        step = dataset.layout.chunk_shape[0] if isinstance(dataset.layout, Chunked) else 1
+        step = _chunk_rows(dataset)
         return max(1, WINDOW_NBYTES // max(1, touched * step)) * step
 
     def _keep(self, answer: Answer) -> bool:
@@ -222,11 +254,14 @@ def _columns(array: StoredArray, channels: tuple[int, ...] | None) -> tuple[int,
     return channels if array.column is None else (array.column,)
 
 
-def _pieces(start: int, stop: int, max_rows: int | None) -> Iterator[tuple[int, int]]:
-    """Cut a run that may be one very long bin."""
-    step = max_rows or stop - start
-    for first in range(start, stop, step):
-        yield first, min(first + step, stop)
+def _chunk_rows(dataset: Dataset) -> int:
+    """Return the rows of a chunk, 1 where there are none."""
+    return dataset.layout.chunk_shape[0] if isinstance(dataset.layout, Chunked) else 1
+
+
+def _firsts(edges: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Return the first sample of each bin as a run."""
+    return [(first, first + 1) for first in edges[:-1].tolist()]
 
 
 def _quantities(stored: Samples, array: StoredArray, channels: tuple[int, ...] | None) -> Samples:

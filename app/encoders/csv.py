@@ -11,7 +11,7 @@ from math import prod
 import numpy as np
 import orjson
 
-from app.encoders.form import Body, Form, pieces
+from app.encoders.form import Body, Form, pieces, texts
 from storage.hdf5.dataset import Samples
 
 MEDIA_TYPE = "text/csv"
@@ -36,7 +36,7 @@ def _content(form: Form, windows: Iterator[Samples]) -> Iterator[bytes]:
     for piece in pieces(form, windows):
         rows = piece.reshape(len(piece), prod(piece.shape[1:]))
         if piece.dtype.kind == "S":
-            yield _quoted(np.char.decode(rows, "utf-8", "replace").tolist())
+            yield _quoted(texts(rows))
         else:
             yield _numbers(rows)
 
@@ -45,7 +45,7 @@ def _header(form: Form) -> Sequence[str]:
     """Return the names of the columns."""
     if len(form.shape) == 1:
         units = form.attributes.get("units")
-        return [f"signal [{units}]" if units else "value"]
+        return [f"value [{units}]" if units else "value"]
     n_columns = form.shape[1]
     if len(form.shape) > 2:
         return [f"c{channel} s{sample}" for channel in range(n_columns) for sample in range(prod(form.shape[2:]))]

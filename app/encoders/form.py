@@ -12,6 +12,7 @@ import numpy as np
 from storage.hdf5.dataset import Samples
 
 PIECE_VALUES = 65_536
+"""Values that are made into text at a time."""
 
 Attribute = str | int | float | list[str] | list[int] | list[float]
 
@@ -46,13 +47,13 @@ class Body:
 
 
 Encoder = Callable[[Form, Iterator[Samples]], Body]
-"""Takes the form and the values, in windows along the first axis; reads none of them before its content is iterated."""
+"""Takes the form and the values, in windows along the first axis; reads none before its content is iterated."""
 
 
 def checked(form: Form, windows: Iterator[Samples]) -> Iterator[Samples]:
     """Yield the windows, of which together there must be just what the form says.
 
-    A body is begun before its values are known to come; one that ends early or late must not look whole.
+    A body is begun before its values are known to come; one that is not right to its end must not look whole.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ def checked(form: Form, windows: Iterator[Samples]) -> Iterator[Samples]:
     Raises
     ------
     RuntimeError
-        Before a window that does not fit or is one too many, or after the last if rows are missing.
+        Before a window that does not fit, before the last rows if more follow, after them if some are missing.
     """
     n_rows = 0
     for window in windows:
@@ -73,13 +74,16 @@ def checked(form: Form, windows: Iterator[Samples]) -> Iterator[Samples]:
                 f"a window of {window.dtype} {window.shape}, up to row {n_rows}, in an answer of "
                 f"{form.dtype} {form.shape}"
             )
+        # With the last values a body is whole to whoever counts its bytes: send them when all has gone well.
+        if n_rows == form.shape[0] and any(len(extra) for extra in windows):
+            raise RuntimeError(f"more rows came than the {n_rows} of an answer")
         yield window
     if n_rows < form.shape[0]:
         raise RuntimeError(f"{n_rows} rows came for an answer of {form.shape[0]}")
 
 
 def pieces(form: Form, windows: Iterator[Samples]) -> Iterator[Samples]:
-    """Yield the checked windows in pieces of about 64k values, as text is several times as long as its values.
+    """Yield the checked windows in pieces, as text is several times as long as its values.
 
     A piece is C-contiguous and has at least one row.
     """
@@ -87,3 +91,8 @@ def pieces(form: Form, windows: Iterator[Samples]) -> Iterator[Samples]:
     for window in checked(form, windows):
         for start in range(0, len(window), max_rows):
             yield np.ascontiguousarray(window[start : start + max_rows])
+
+
+def texts(strings: Samples) -> Any:
+    """Return strings without their padding as lists of str, nested as the array; what is no UTF-8 is replaced."""
+    return np.char.decode(strings.astype(np.bytes_, copy=False), "utf-8", "replace").tolist()

@@ -19,6 +19,8 @@ from storage.hdf5.dataset import Samples
 
 MEDIA_TYPE = "application/x-hdf5"
 PAGE_NBYTES = 4096
+MAX_COMPACT = 64
+"""Attributes kept in the object header, where the simpler readers look; one above 64 kB moves all of them out."""
 
 
 def encode(form: Form, windows: Iterator[Samples]) -> Body:
@@ -61,6 +63,7 @@ def _create(file: h5py.File, form: Form) -> h5py.Dataset:
     made.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     made.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     made.set_obj_track_times(False)
+    made.set_attr_phase_change(MAX_COMPACT, MAX_COMPACT)
     space = h5py.h5s.create_simple(form.shape)
     stored = h5py.h5t.py_create(dtype, logical=True)
     return h5py.Dataset(h5py.h5d.create(file.id, form.guid.encode(), stored, space, made))

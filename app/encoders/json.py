@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import orjson
 
-from app.encoders.form import Body, Form, pieces
+from app.encoders.form import Body, Form, pieces, texts
 from storage.hdf5.dataset import Samples
 
 MEDIA_TYPE = "application/json"
@@ -35,5 +34,5 @@ def _content(form: Form, windows: Iterator[Samples]) -> Iterator[bytes]:
 def _listed(piece: Samples) -> bytes:
     """Return a piece as a JSON list."""
     if piece.dtype.kind == "S":
-        return orjson.dumps(np.char.decode(piece, "utf-8", "replace").tolist())
+        return orjson.dumps(texts(piece))
     return orjson.dumps(piece, option=orjson.OPT_SERIALIZE_NUMPY)

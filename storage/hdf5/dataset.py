@@ -128,20 +128,18 @@ class DatasetReader:
             return self._read_contiguous(dataset, dataset.layout.byte_offset, runs, columns, timings)
         return self._read_chunked(dataset, dataset.layout, runs, columns, keep, timings)
 
-    def plan(self, dataset: Dataset, start: int, stop: int, columns: Sequence[int] | None, timings: Timings) -> Plan:
-        """Say what reading a run would ask of the store, were nothing cached; fetches index rows only."""
-        if start == stop:
-            return Plan(0, [])
+    def plan(
+        self, dataset: Dataset, runs: Sequence[tuple[int, int]], columns: Sequence[int] | None, timings: Timings
+    ) -> Plan:
+        """Say what ``read_runs`` would ask of the store, were nothing cached; fetches index rows only."""
         layout = dataset.layout
         if isinstance(layout, Contiguous):
-            if layout.byte_offset is None or not dataset.row_nbytes:
-                return Plan(0, [])
-            return Plan(0, split(_span(dataset, layout.byte_offset, start, stop)))
-        ids = _touched(dataset, layout, [(start, stop)], columns)
+            empty = layout.byte_offset is None or not dataset.row_nbytes
+            parts = {_span(dataset, layout.byte_offset or 0, *run) for run in runs if run[1] > run[0] and not empty}
+            return Plan(0, _together(parts))
+        ids = _touched(dataset, layout, runs, columns)
         rows = self._rows(layout, ids, timings)
-        stored = rows[rows["byte_offset"] != MISSING]
-        parts = set(_ranges(stored))
-        return Plan(len(ids), split(*parts) if len(parts) == 1 else [span for span, _ in coalesce(parts)])
+        return Plan(len(ids), _together(set(_ranges(rows[rows["byte_offset"] != MISSING]))))
 
     def fetch_index_ahead(self, dataset: Dataset) -> None:
         """Begin to fetch a chunk index that will be needed, if it is kept whole; whoever then needs it waits for it."""
@@ -245,7 +243,7 @@ def _decode(dataset: Dataset, layout: Chunked, raw: Content, filter_mask: int) -
     """Return one chunk as samples of its full shape, little-endian."""
     nbytes = prod(layout.chunk_shape) * dataset.dtype.itemsize
     try:
-        content = decode(raw, layout.filters, filter_mask=filter_mask, itemsize=dataset.dtype.itemsize, nbytes=nbytes)
+        content = decode(raw, layout.filters, filter_mask=filter_mask, nbytes=nbytes)
     except DamagedChunk as error:
         raise FileDamaged(f"a chunk of {file_name(dataset.file)} is damaged: {error}") from error
     samples = _little(np.frombuffer(content, dataset.dtype)).reshape(layout.chunk_shape)
@@ -253,6 +251,11 @@ def _decode(dataset: Dataset, layout: Chunked, raw: Content, filter_mask: int) -
         samples = samples.copy()  # so that the cache does not hold all that was fetched together for one chunk
     samples.flags.writeable = False
     return samples
+
+
+def _together(wanted: Collection[ByteRange]) -> list[ByteRange]:
+    """Return the ranges that are fetched for those wanted."""
+    return split(*wanted) if len(wanted) == 1 else [span for span, _ in coalesce(wanted)]
 
 
 def _little(samples: Samples) -> Samples:

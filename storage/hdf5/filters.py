@@ -114,7 +114,6 @@ def decode(
     filters: Sequence[Filter],
     *,
     filter_mask: int,
-    itemsize: int,  # noqa: ARG001
     nbytes: int,
 ) -> Content:
     """Return the samples of one chunk as bytes, all filters undone.
@@ -127,8 +126,6 @@ def decode(
         In the order in which they were applied.
     filter_mask : int
         Bit k is set where filter k was skipped for this chunk.
-    itemsize : int
-        Bytes of one sample; the filters that depend on it have it in their client values.
     nbytes : int
         Bytes of the decoded chunk.
 

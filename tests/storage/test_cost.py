@@ -228,3 +228,18 @@ def test_a_time_window_with_empty_caches_reads_two_blocks_of_times(s3, axis, tim
     assert sum(r.path.endswith("times.h5") for r in s3.requests) == 2
     assert {r.method for r in s3.requests} == {"GET"}
     assert sum(r.nbytes for r in s3.requests) <= len(values) * 8 * (0.1 if chunk else 0.4)
+
+
+def test_points_further_apart_than_a_window_are_fetched_side_by_side(s3, store, array, monkeypatch):
+    monkeypatch.setattr("storage.reader.WINDOW_NBYTES", 4 * CHUNK * array.dtype.itemsize)
+    monkeypatch.setattr("storage.reader.MAX_GAP_NBYTES", 1)
+    answer = prepare(array, ReadRequest(Selection(0, array.n_samples), points=4, method="stride"), Timings())
+    assert array.n_samples / 4 > 4 * CHUNK
+    reader = reader_of(store)
+    planned = reader.plan(answer)
+    s3.clear()
+    s3.delay_s = 0.05
+    list(reader.read(answer))
+    s3.delay_s = 0
+    assert len(s3.requests) == len(planned.ranges) > 1
+    assert rounds(s3.requests) == 1

@@ -65,10 +65,10 @@ def test_no_bin_is_empty_and_none_is_far_from_the_even_grid(case):
 
 
 @given(selections(), st.integers(1, 3000))
-def test_groups_are_all_bins_in_order(case, max_samples):
+def test_groups_are_all_bins_in_order(case, max_bins):
     n_samples, start, stop, count = case
     bins = Bins.of(start, stop, count, entry_sizes(n_samples, 1))
-    groups = [edges.tolist() for edges in bins.groups(max_samples)]
+    groups = [edges.tolist() for edges in bins.groups(max_bins)]
     assert all(low[-1] == high[0] for low, high in zip(groups, groups[1:], strict=False))
     joined = [edge for edges in groups for edge in edges[:-1]] + [groups[-1][-1]]
     assert joined == bins.edges(0, count).tolist()

@@ -1,0 +1,128 @@
+"""The commands a person types."""
+
+from __future__ import annotations
+
+import shlex
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.archive import Archive
+
+
+@pytest.fixture
+def archive(tmp_path):
+    return Archive(tmp_path)
+
+
+@pytest.fixture
+def run(archive):
+    """Run one ``flask`` command; returns its exit code and what it printed."""
+
+    def run(line):
+        result = archive.app.test_cli_runner().invoke(args=shlex.split(line))
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result.exit_code, result.output
+
+    return run
+
+
+@pytest.fixture
+def recording(archive):
+    path = archive.folder / "rat 7.h5"
+    with h5py.File(path, "w") as file:
+        file["x"] = np.arange(40_000, dtype=np.float32)
+    return path
+
+
+def test_register_tells_what_it_registered_and_what_not(archive, run, recording):
+    (archive.folder / "text.h5").write_text("not HDF5")
+    code, said = run(
+        f"register --safety-level 1 --sampling-rate '20 kHz' --units mV --t-start '5 ms' '{archive.folder}'"
+    )
+    assert code == 0
+    assert "registered  rat 7.h5: 1 analogsignal" in said
+    assert "left out  text.h5 text.h5: it is not an HDF5 file" in said
+    fields = archive.fields("/electrophysiology/analogsignal/?name=rat 7")
+    assert fields["sampling_rate"] == {"units": "kHz", "data": 20} and fields["t_start"]["data"] == 5
+    assert (
+        "unchanged  rat 7.h5"
+        in run(f"register --safety-level 1 --sampling-rate '20 kHz' --units mV --t-start '5 ms' '{recording}'")[1]
+    )
+
+
+def test_register_is_private_unless_told_otherwise(archive, run, recording):
+    assert run(f"register --owner jane --sampling-rate '1 Hz' '{recording}'")[0] == 0
+    archive.error("/electrophysiology/analogsignal/1", 401)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--sampling-rate 20000", "number and a unit"),
+        ("--sampling-rate '20000 furlong'", "rate unit"),
+        ("--sampling-rate '-1 Hz'", "not positive"),
+        ("--sampling-rate 'NaN Hz'", "not a number"),
+        ("--t-start '0 Hz'", "time unit"),
+        ("--units bananas", "not a unit"),
+        ("--safety-level 4", "4 is not in the range"),
+        ("/no/such/place", "not in the store"),
+        ("gopher://x/y", "no store is known for gopher"),
+    ],
+)
+def test_bad_options_are_told(run, recording, options, said):
+    code, output = run(f"register {options} '{recording}'")
+    assert code != 0 and said in output and "Traceback" not in output
+
+
+@pytest.mark.parametrize("unit", ["mV", "MV", "uV", "mcv", "nA", "pA", "mm", "degC", "volts"])
+def test_known_units_are_taken_as_they_are_spelled(archive, run, recording, unit):
+    assert run(f"register --safety-level 1 --units {unit} --sampling-rate '1 Hz' '{recording}'")[0] == 0
+    assert archive.fields("/electrophysiology/analogsignal/1")["signal"]["units"] == unit
+
+
+def test_nothing_registered_is_an_error(archive, run):
+    (archive.folder / "text.h5").write_text("not HDF5")
+    code, said = run(f"register '{archive.folder}/text.h5'")
+    assert code != 0 and "nothing could be registered" in said
+
+
+def test_welcome_prints_two_requests_that_work(archive, run, recording):
+    run(f"register --safety-level 1 --sampling-rate '20 kHz' '{recording}'")
+    said = run("welcome --address http://127.0.0.1:8000")[1]
+    first, second = [
+        line.split("'")[1].removeprefix("http://127.0.0.1:8000") for line in said.splitlines() if "curl" in line
+    ]
+    assert archive.fields(first)["signal"]["data"] == second
+    assert len(archive.get(second).json) == 20
+
+
+def test_welcome_without_recordings_names_the_address(run):
+    assert "curl 'http://127.0.0.1:8000/'" in run("welcome --address http://127.0.0.1:8000")[1]
+
+
+def test_init_makes_the_catalog_and_commands_before_it_say_what_is_missing(tmp_path):
+    archive = Archive(tmp_path / "new", migrated=False)
+    runner = archive.app.test_cli_runner()
+    early = runner.invoke(args=["welcome", "--address", "http://x"])
+    assert early.exit_code == 1 and "catalog" in early.output
+    for _ in range(2):
+        assert runner.invoke(args=["init"]).exit_code == 0
+    assert archive.get("/health").status_code == 200
+
+
+def test_demo_makes_a_recording_once(archive, run):
+    code, said = run("demo")
+    assert code == 0 and "registered  demo.nwb" in said
+    made = (archive.settings.data / "demo.nwb").stat()
+    assert "unchanged  demo.nwb" in run("demo")[1]
+    assert (archive.settings.data / "demo.nwb").stat() == made
+    totals = {
+        name: archive.get(f"/electrophysiology/{name}/").json["objects_total"]
+        for name in ("analogsignal", "analogsignalarray", "irsaanalogsignal", "spiketrain", "eventarray", "epocharray")
+    }
+    assert totals == dict(zip(totals, [1, 1, 1, 3, 1, 1], strict=True))
+    probe = archive.fields("/electrophysiology/analogsignalarray/1")
+    assert probe["signal"]["shape"][1] == 16
+    assert probe["signal"]["shape"][0] / probe["sampling_rate"]["data"] >= 600
