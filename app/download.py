@@ -12,8 +12,8 @@ from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from app.conditional import tag
 from app.services import Services
 from storage.catalog.files import StoredFile
-from storage.objectstore import file_name
 from storage.ranges import MAX_RANGE_NBYTES, ByteRange, split
+from storage.stores.backend import file_name
 
 MEDIA_TYPE = "application/octet-stream"
 

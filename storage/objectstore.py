@@ -2,41 +2,12 @@
 
 from __future__ import annotations
 
-import posixpath
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from storage.ranges import ByteRange
-
-
-@dataclass(frozen=True, slots=True)
-class Stat:
-    """What a store tells of a file without reading it."""
-
-    nbytes: int
-    pin: str
-    """Changes whenever the content does: an ETag, or what stands for one."""
-
-
-class Backend(Protocol):
-    """One kind of store. A ``location`` is what follows the protocol: ``bucket/key`` or ``/folder/file``."""
-
-    def get_ranges(self, location: str, ranges: Sequence[ByteRange], pin: str | None) -> list[bytes]:
-        """Return the bytes of each range, exactly as long as asked, all of the file with this pin."""
-
-    def stat(self, location: str) -> Stat:
-        """Return size and pin."""
-
-    def open(self, location: str) -> BinaryIO:
-        """Open a file for parsing."""
-
-    def put(self, location: str, content: bytes) -> None:
-        """Store a whole file; it is there entirely or not at all."""
-
-    def list(self, location: str) -> list[str]:
-        """Return the locations of the file or of all files below a folder or prefix, sorted."""
+from storage.stores.backend import Backend, Stat
 
 
 class ObjectStore:
@@ -105,11 +76,6 @@ class ObjectStore:
             if protocol not in self._backends:
                 self._backends[protocol] = _backend(protocol)
             return self._backends[protocol], location
-
-
-def file_name(name: str) -> str:
-    """Return the last part of a key or URL: what may be shown to a caller of where a file lies."""
-    return posixpath.basename(name)
 
 
 def _backend(protocol: str) -> Backend:

@@ -17,8 +17,9 @@ from storage.cache import Cache
 from storage.errors import FileDamaged
 from storage.hdf5.chunk_index import MISSING, ChunkIndex, grid_of
 from storage.hdf5.filters import DamagedChunk, Filter, decode
-from storage.objectstore import ObjectStore, file_name
+from storage.objectstore import ObjectStore
 from storage.ranges import ByteRange, coalesce, split
+from storage.stores.backend import file_name
 
 Samples = NDArray[Any]
 Content = bytes | memoryview

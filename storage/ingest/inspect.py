@@ -10,7 +10,8 @@ import h5py
 from storage.errors import Refused
 from storage.ingest.formats import hdf5, nwb
 from storage.ingest.found import Found
-from storage.objectstore import ObjectStore, file_name
+from storage.objectstore import ObjectStore
+from storage.stores.backend import file_name
 
 SUFFIXES = (".nwb", ".h5", ".hdf5", ".hdf", ".he5", ".nix")
 """Files of a folder or prefix that are looked into."""

@@ -20,7 +20,8 @@ from storage.ingest import record
 from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.found import Found, Refusal
 from storage.ingest.inspect import SUFFIXES, inspect
-from storage.objectstore import ObjectStore, Stat, file_name
+from storage.objectstore import ObjectStore
+from storage.stores.backend import Stat, file_name
 
 
 @dataclass(frozen=True, slots=True)

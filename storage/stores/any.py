@@ -8,8 +8,8 @@ from typing import BinaryIO, cast
 import fsspec
 
 from storage.errors import FileChanged, NotStored, StoreAway
-from storage.objectstore import Stat, file_name
 from storage.ranges import ByteRange
+from storage.stores.backend import Stat, file_name
 
 VERSIONS = ("ETag", "etag", "version", "mtime", "LastModified", "modified", "created")
 """What the file systems of fsspec call what changes with the content, best first."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from storage.errors import FileChanged, NotStored, StoreAway
-from storage.objectstore import Stat, file_name
 from storage.ranges import ByteRange
+from storage.stores.backend import Stat, file_name
 
 
 class Folder:

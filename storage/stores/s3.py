@@ -13,8 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from fsspec.asyn import sync
 
 from storage.errors import FileChanged, NotStored, StoreAway
-from storage.objectstore import Stat, file_name
 from storage.ranges import ByteRange
+from storage.stores.backend import Stat, file_name
 
 T = TypeVar("T")
 
