@@ -180,7 +180,8 @@ def list_schema(parent_fields: Iterable[str], *, has_name: bool) -> ListSchema:
     """Return the schema of lists of a type with these parents."""
     filters: dict[str, fields.Field[Any]] = {parent: Reference() for parent in parent_fields}
     if has_name:
-        filters["name"] = fields.String(validate=validate.Length(max=1000))
+        without_nul = validate.ContainsNoneOf("\0", error="has a NUL, which no name has")
+        filters["name"] = fields.String(validate=[validate.Length(max=1000), without_nul])
     return ListSchema.from_dict(filters, name="FilteredListSchema")()  # type: ignore[return-value]
 
 

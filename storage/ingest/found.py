@@ -17,6 +17,16 @@ from storage.hdf5.file import Description, describe
 from storage.ingest import sorted_times
 
 
+def storable(text: str) -> str:
+    """Return text as a catalog can hold it: what is not Unicode written out, without NUL."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "")
+
+
+def as_path(name: str | bytes) -> str:
+    """Return the path of an object of a file, which h5py tells as bytes where it is not Unicode."""
+    return storable(name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else name)
+
+
 @dataclass(frozen=True, slots=True)
 class FoundArray:
     """One array that can be served: all rows of a dataset, or a run of them."""
@@ -93,7 +103,7 @@ class Found:
             Saying what about it cannot be served exactly.
         """
         info = h5py.h5o.get_info(dataset.id)
-        path = self._paths.setdefault((info.fileno, info.addr), str(dataset.name))
+        path = self._paths.setdefault((info.fileno, info.addr), as_path(dataset.name))
         if path not in self.datasets:
             self.datasets[path] = describe(dataset)
         return path

@@ -46,7 +46,7 @@ def inspect(file: h5py.File, name: str) -> Found:
     found = Found()
     _add_session(found, file, name)
     for group in nwb_tree.typed_groups(file):
-        with found.refusing(group.name):
+        with found.refusing(nwb_tree.path_of(group)):
             kind = nwb_tree.type_of(group)
             if nwb_tree.has(group, "spike_times"):
                 nwb_tables.add_units(found, group)
@@ -73,9 +73,11 @@ def _add_session(found: Found, file: h5py.File, name: str) -> None:
 
 
 def _moment(said: Any) -> datetime | None:
+    """Return a date as it is told; None for what is none, or cannot be told in UTC."""
     try:
-        return datetime.fromisoformat(str(said)) if said else None
-    except ValueError:
+        moment = datetime.fromisoformat(str(said)) if said else None
+        return moment if moment is None or moment.astimezone(UTC) else None
+    except (ValueError, OverflowError):
         return None
 
 
@@ -91,7 +93,7 @@ def _add_series(found: Found, group: h5py.Group) -> None:
         return
     if len(description.shape) > 2:
         raise Refused(f"it has {len(description.shape)} dimensions: pictures and the like are not served")
-    name = group.name.rpartition("/")[2]
+    name = nwb_tree.path_of(group).rpartition("/")[2]
     signal = found.whole(
         path,
         name,
@@ -121,7 +123,9 @@ def _add_regular(found: Found, group: h5py.Group, signal: str, fields: dict[str,
     }
     shape = found.datasets[found.arrays[signal].dataset].shape
     type_name = "analogsignal" if len(shape) == 1 else "analogsignalarray"
-    found.objects.append(FoundObject(type_name, group.name, {**fields, **axis}, {"segment": ROOT}, {"signal": signal}))
+    found.objects.append(
+        FoundObject(type_name, nwb_tree.path_of(group), {**fields, **axis}, {"segment": ROOT}, {"signal": signal})
+    )
 
 
 def _add_irregular(found: Found, group: h5py.Group, signal: str, fields: dict[str, Any]) -> None:
@@ -136,7 +140,7 @@ def _add_irregular(found: Found, group: h5py.Group, signal: str, fields: dict[st
     found.objects.append(
         FoundObject(
             "irsaanalogsignal",
-            group.name,
+            nwb_tree.path_of(group),
             {**fields, **t_start},
             {"segment": ROOT},
             {"signal": signal, "times": times},
@@ -145,7 +149,7 @@ def _add_irregular(found: Found, group: h5py.Group, signal: str, fields: dict[st
 
 
 def _annotations(found: Found, group: h5py.Group, signal: str) -> dict[str, Any]:
-    said = {"nwb_path": group.name, **nwb_tree.texts(group, *SERIES_TEXTS)}
+    said = {"nwb_path": nwb_tree.path_of(group), **nwb_tree.texts(group, *SERIES_TEXTS)}
     names = found.arrays[signal].channel_names
     return said if names is None else {**said, "channel_names": list(names)}
 

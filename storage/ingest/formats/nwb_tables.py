@@ -36,11 +36,13 @@ def add_events(found: Found, group: h5py.Group, labels: str) -> None:
     if n_labels != (found.arrays[times].n_samples,):
         raise Refused(f"it has labels of the shape {n_labels} for {found.arrays[times].n_samples} timestamps")
     annotations = {
-        "nwb_path": group.name,
+        "nwb_path": nwb_tree.path_of(group),
         **nwb_tree.texts(group, "neurodata_type", "description", "comments"),
     }
     arrays = {"labels": found.whole(labels, labels.lstrip("/"), None), "times": times}
-    found.objects.append(FoundObject("eventarray", group.name, {"annotations": annotations}, SEGMENT, arrays))
+    found.objects.append(
+        FoundObject("eventarray", nwb_tree.path_of(group), {"annotations": annotations}, SEGMENT, arrays)
+    )
 
 
 def add_epochs(found: Found, group: h5py.Group) -> None:
@@ -54,10 +56,12 @@ def add_epochs(found: Found, group: h5py.Group) -> None:
     made = {"durations": (durations, "s"), "labels": (labels, None)}
     arrays = {"times": times}
     for field, (values, units) in made.items():
-        path = found.make(f"{group.name}#{field}", values)
+        path = found.make(f"{nwb_tree.path_of(group)}#{field}", values)
         arrays[field] = found.whole(path, path.lstrip("/"), units)
-    annotations = {"nwb_path": group.name, **nwb_tree.texts(group, "neurodata_type", "description")}
-    found.objects.append(FoundObject("epocharray", group.name, {"annotations": annotations}, SEGMENT, arrays))
+    annotations = {"nwb_path": nwb_tree.path_of(group), **nwb_tree.texts(group, "neurodata_type", "description")}
+    found.objects.append(
+        FoundObject("epocharray", nwb_tree.path_of(group), {"annotations": annotations}, SEGMENT, arrays)
+    )
 
 
 def _labels(group: h5py.Group, n_rows: int) -> list[str]:
@@ -100,11 +104,11 @@ def add_units(found: Found, group: h5py.Group) -> None:
         if fault is None:
             _add_unit(found, table, row, first, last)
         else:
-            found.refusals.append(Refusal(f"{group.name}[{row}]", fault))
+            found.refusals.append(Refusal(f"{nwb_tree.path_of(group)}[{row}]", fault))
 
 
 def _add_unit(found: Found, table: _Units, row: int, first: int, last: int) -> None:
-    place = f"{table.group.name}[{row}]"
+    place = f"{nwb_tree.path_of(table.group)}[{row}]"
     told = {key: nwb_tree.plain(values[row]) for key, values in table.columns.items()}
     name = f"unit {told.get('id', row)}"
     annotations = {"nwb_path": place, **{key: value for key, value in told.items() if value is not None}}
@@ -130,7 +134,7 @@ def _bounds(table: _Units, row: int, first: int, last: int) -> tuple[float, floa
     if table.intervals is not None:
         every, ends = table.intervals
         own = every[ends[row - 1] if row else 0 : ends[row]]
-        if len(own):
+        if len(own) and np.isfinite(own).all():
             source = {"t_stop_source": "obs_intervals", "obs_intervals": own[:MAX_INTERVALS].tolist()}
             return min([own.min(), *spikes]), max([own.max(), *spikes]), source
     return min([0.0, *spikes]), max([0.0, *spikes]), {"t_stop_source": "last spike"}

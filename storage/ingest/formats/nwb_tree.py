@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from storage.errors import Refused
+from storage.ingest.found import as_path, storable
 
 MAX_DEPTH = 64
 MAX_TEXT = 4000
@@ -30,8 +31,12 @@ def typed_groups(file: h5py.File) -> Iterator[h5py.Group]:
         seen.add(address)
         if type_of(group):
             yield group
-        inner = [name for name in group if _is_own_group(group, name)]
-        below += [(group[name], depth + 1) for name in reversed(inner)]
+        below += [(inner, depth + 1) for inner in reversed(list(_groups_in(group)))]
+
+
+def path_of(group: h5py.Group) -> str:
+    """Return where in the file a group lies."""
+    return as_path(group.name)
 
 
 def type_of(group: h5py.Group) -> str:
@@ -68,8 +73,8 @@ def text(value: Any) -> str | None:
     if isinstance(value, np.ndarray) and value.size == 1:
         value = value.ravel()[0]
     if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return str(value) if isinstance(value, str) else None
+        value = value.decode("utf-8", "replace")
+    return storable(value) if isinstance(value, str) else None
 
 
 def number(value: Any, name: str) -> float:
@@ -110,9 +115,13 @@ def texts(group: h5py.Group, *names: str) -> dict[str, Any]:
     return found
 
 
-def _is_own_group(group: h5py.Group, name: str) -> bool:
-    try:
-        linked = isinstance(group.get(name, getlink=True), h5py.HardLink)
-        return linked and group.get(name, getclass=True) is h5py.Group
-    except (KeyError, TypeError, RuntimeError, OSError):
-        return False
+def _groups_in(group: h5py.Group) -> Iterator[h5py.Group]:
+    """Yield the groups that lie in a group, also those whose names are not Unicode."""
+    for name in group.id:
+        if group.id.links.get_info(name).type != h5py.h5l.TYPE_HARD:
+            continue
+        try:
+            if h5py.h5o.get_info(group.id, name).type == h5py.h5o.TYPE_GROUP:
+                yield h5py.Group(h5py.h5g.open(group.id, name))
+        except (KeyError, RuntimeError, OSError):  # an object that libhdf5 cannot open; the rest can be served
+            continue

@@ -234,3 +234,100 @@ class TestPlaces:
             assert archive.register(url).state == "unchanged"
         fields = archive.fields("/electrophysiology/irsaanalogsignal/1")
         assert archive.values(fields["signal"]["data"]) == list(range(10))
+
+
+class TestHostileNwb:
+    """Every part that cannot be served is listed; nothing keeps the rest from being registered."""
+
+    def served(self, archive, path, change):
+        with h5py.File(write_nwb(path), "r+") as file:
+            change(file)
+        outcome = archive.register(path)
+        assert outcome.state == "registered"
+        return {refusal.path: refusal.reason for refusal in outcome.refusals}, outcome.counts
+
+    @pytest.mark.parametrize(
+        ("values", "reason"),
+        [
+            ([2, 2, 99], "does not rise"),
+            ([2, 1, 3], "does not rise"),
+            ([-1, 2, 3], "does not rise"),
+            ([0.5, 1.5], "whole numbers"),
+            (["a"], "whole numbers"),
+        ],
+    )
+    def test_an_index_of_spikes_that_leads_nowhere(self, archive, tmp_path, values, reason):
+        def change(file):
+            del file["units/spike_times_index"]
+            file["units/spike_times_index"] = values
+
+        refusals, counts = self.served(archive, tmp_path / "x.nwb", change)
+        assert reason in refusals["/units"] and "unit" not in counts and counts["irsaanalogsignal"] == 2
+
+    @pytest.mark.parametrize(
+        "timestamps", [np.arange(9.0), np.zeros((10, 2)), ["a"] * 10, np.full(10, np.nan), np.arange(10.0)[::-1]]
+    )
+    def test_timestamps_that_are_none(self, archive, tmp_path, timestamps):
+        def change(file):
+            del file["processing/deep/er/a/timestamps"]
+            file["processing/deep/er/a/timestamps"] = timestamps
+
+        refusals, counts = self.served(archive, tmp_path / "x.nwb", change)
+        assert "/processing/deep/er/a" in refusals and counts["unit"] == 3
+
+    @pytest.mark.parametrize(
+        ("start", "rate"), [(0, 0), (0, -1), (0, float("nan")), (float("inf"), 1), (0, "fast"), (0, None)]
+    )
+    def test_a_rate_that_is_none(self, archive, tmp_path, start, rate):
+        def change(file):
+            group = file["processing/deep/er/a"]
+            group["starting_time"] = start
+            if rate is not None:
+                group["starting_time"].attrs["rate"] = rate
+
+        refusals, counts = self.served(archive, tmp_path / "x.nwb", change)
+        assert list(refusals) == ["/processing/deep/er/a"] and counts["irsaanalogsignal"] == 1
+
+    def test_links_that_lead_nowhere_elsewhere_or_in_circles(self, archive, tmp_path):
+        def change(file):
+            group = file["processing/deep/er"]
+            group["circle"] = file["processing"]
+            group["dangling"] = h5py.SoftLink("/nowhere")
+            group["outside"] = h5py.ExternalLink("/etc/passwd", "/x")
+            del group["a/data"], group["b/data"]
+            group["a/data"] = h5py.ExternalLink("other.h5", "/data")
+            group["b/data"] = h5py.SoftLink("/nowhere")
+
+        refusals, _ = self.served(archive, tmp_path / "x.nwb", change)
+        assert "lies in another file" in refusals["/processing/deep/er/a"]
+
+    def test_names_and_texts_of_any_kind(self, archive, tmp_path):
+        def change(file):
+            group = file["processing/deep/er"]
+            group.move("a", "läb 🐭\nnext")
+            group.id.links.move(b"b", group.id, b"\xff\xfe")
+            group["läb 🐭\nnext"].attrs["description"] = "x" * 10_000
+            group["läb 🐭\nnext"].attrs["comments"] = np.array([1, 2, 3])
+            del file["session_start_time"]
+            file["session_start_time"] = "0001-01-01T00:00:00+14:00"
+
+        refusals, counts = self.served(archive, tmp_path / "x.nwb", change)
+        assert refusals == {} and counts["irsaanalogsignal"] == 2
+        names = {one["fields"]["name"] for one in archive.get("/electrophysiology/irsaanalogsignal/").json["selected"]}
+        assert "läb 🐭\nnext" in names
+        assert archive.register(tmp_path / "x.nwb").state == "unchanged"
+
+    def test_observation_intervals_that_are_no_numbers_do_not_bound(self, archive, tmp_path):
+        path = write_nwb(tmp_path / "x.nwb", observed=[[0, float("nan")]] * 3)
+        archive.register(path)
+        train = archive.fields("/electrophysiology/spiketrain/1")
+        assert train["annotations"]["t_stop_source"] == "last spike" and train["t_stop"]["data"] == 1.5
+
+    @pytest.mark.parametrize("conversion", [float("nan"), float("inf"), "x"])
+    def test_a_conversion_that_is_no_number(self, archive, tmp_path, conversion):
+        refusals, _ = self.served(
+            archive,
+            tmp_path / "x.nwb",
+            lambda file: file["processing/deep/er/a/data"].attrs.update(conversion=conversion),
+        )
+        assert "conversion" in refusals["/processing/deep/er/a"]
