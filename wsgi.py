@@ -1,5 +1,9 @@
 """The WSGI entry point."""
 
 from app import create_app
+from app.config import BadSetting
 
-app = create_app()
+try:
+    app = create_app()
+except BadSetting as error:
+    raise SystemExit(f"ephystore: {error}") from error

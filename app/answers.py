@@ -52,7 +52,7 @@ class ArrayAnswer:
         windows = services.reader.read(self.answer)
         if request.method == "HEAD":
             body = ENCODERS[self.format](self.form, windows)
-            return self._headed(Response(), body)
+            return self._headed(Response(iter(())), body)
         first = list(_first(windows))
         self.answer.timings.seconds["encode"] = max(
             0.0, time.perf_counter() - began - sum(self.answer.timings.seconds.values())
@@ -73,7 +73,8 @@ class ArrayAnswer:
             "requests": len(plan.ranges),
             "byte_ranges": [[part.byte_offset, part.nbytes] for part in plan.ranges[:MAX_RANGES_TOLD]],
             "nbytes_fetched": sum(part.nbytes for part in plan.ranges),
-            "nbytes_answered": self.form.nbytes,
+            "nbytes_answered": ENCODERS[self.format](self.form, iter(())).nbytes,
+            "nbytes_of_values": self.form.nbytes,
             "shape": list(self.form.shape),
         }
 

@@ -22,7 +22,8 @@ from schemas import numbers
 from schemas.permalinks import object_permalink
 from schemas.queries import ObjectSchema, load
 from storage.catalog.arrays import regular_axis
-from storage.catalog.base import ACTIVE, PRIVATE, PUBLIC
+from storage.catalog.base import ACTIVE, PUBLIC
+from storage.catalog.files import Datafile
 from storage.catalog.migrate import migrate
 from storage.catalog.models import TYPES
 from storage.errors import StorageError
@@ -88,13 +89,11 @@ def init() -> None:
 
 @click.command("register")
 @click.argument("places", nargs=-1, required=True, metavar="PATH-or-URL …")
-@click.option("--owner", metavar="NAME", help="Username of the owner; nobody by default.")
+@click.option("--owner", metavar="NAME", help="Username of the owner, made where there is none; nobody by default.")
 @click.option(
     "--safety-level",
     type=click.IntRange(1, 3),
-    default=PRIVATE,
-    show_default=True,
-    help="1 public, 2 any user, 3 private.",
+    help="1 public, 2 any user, 3 private (unless told before).",
 )
 @click.option("--sampling-rate", type=Quantity(hertz), help='Of plain HDF5, such as "20000 Hz".')
 @click.option("--t-start", type=Quantity(seconds), help='Of plain HDF5, such as "0 ms".')
@@ -103,7 +102,7 @@ def init() -> None:
 def register_files(
     places: Sequence[str],
     owner: str | None,
-    safety_level: int,
+    safety_level: int | None,
     sampling_rate: tuple[float, str] | None,
     t_start: tuple[float, str] | None,
     units: str | None,
@@ -156,17 +155,18 @@ def _catalog_errors() -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-        raise click.ClickException(f"the catalog (EPHYSTORE_DATABASE_URL) cannot be used: {reason}") from error
+        told = f"the catalog (EPHYSTORE_DATABASE_URL) cannot be used: {reason}; 'flask init' makes it"
+        raise click.ClickException(told) from error
 
 
 def _files(found: Services, places: Sequence[str]) -> list[str]:
-    """Return the URLs of all files at these places."""
+    """Return the URLs of all files at these places; what is not there is told, and left out."""
     files: dict[str, None] = {}
     for place in places:
         try:
             files |= dict.fromkeys(files_at(found.store, place))
         except (StorageError, OSError) as error:
-            raise click.ClickException(f"{place}: {error}") from error
+            click.echo(f"{'left out':>10}  {place}: {error}")
     return list(files)
 
 
@@ -186,16 +186,20 @@ def _told(outcome: Outcome) -> list[str]:
     counts = ", ".join(f"{number} {type_name}" for type_name, number in outcome.counts.items())
     name = outcome.url.rpartition("/")[2]
     lines = [f"{outcome.state:>10}  {name}" + (f": {counts}" if counts else "")]
-    return lines + [f"{'left out':>10}  {name} {refusal.path}: {refusal.reason}" for refusal in outcome.refusals]
+    for refusal in outcome.refusals:
+        place = name if refusal.path == name else f"{name} {refusal.path}"
+        lines.append(f"{'left out':>10}  {place}: {refusal.reason}")
+    return lines
 
 
 def _example(found: Services) -> tuple[str, str, str] | None:
     """Return a permalink, a tenth of a second in the middle of what it names, and the link that this gives."""
     for type_name in WELCOME_TYPES:
         model = TYPES[type_name]
-        public = select(model).where(model.current_state == ACTIVE, model.safety_level == PUBLIC)
+        array = getattr(model, model.time_field or "signal")
+        public = (model.current_state == ACTIVE, model.safety_level == PUBLIC, array.has(Datafile.n_samples > 0))
         with found.session() as session:
-            row = session.scalars(public.order_by(model.id).limit(1)).unique().first()
+            row = session.scalars(select(model).where(*public).order_by(model.id).limit(1)).unique().first()
         if row is not None:
             asked = _middle(row) | {"downsample": str(WELCOME_POINTS), "format": "json"}
             query = load(ObjectSchema(), asked.items())

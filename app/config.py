@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MEBIBYTE = 1 << 20
+DATABASES = ("sqlite:///", "postgresql+psycopg://")
 
 
 class BadSetting(ValueError):
@@ -40,15 +41,24 @@ class Settings:
             ``EPHYSTORE_CHUNK_CACHE_MB`` (256), ``EPHYSTORE_INDEX_CACHE_MB`` (64) and ``EPHYSTORE_DECODERS``
             (one per processor).
         """
+        if variables.get("EPHYSTORE_S3_ANONYMOUS", "") not in ("", "0", "1"):
+            raise BadSetting(f"EPHYSTORE_S3_ANONYMOUS={variables['EPHYSTORE_S3_ANONYMOUS']!r} is neither 0 nor 1")
         data = Path(variables.get("EPHYSTORE_DATA") or "data").resolve()
         return cls(
             data=data,
-            database_url=variables.get("EPHYSTORE_DATABASE_URL") or f"sqlite:///{data}/catalog.sqlite",
-            store_url=variables.get("EPHYSTORE_STORE_URL") or f"file://{data}/store",
+            database_url=_url(variables, "EPHYSTORE_DATABASE_URL", f"sqlite:///{data}/catalog.sqlite", DATABASES),
+            store_url=_url(variables, "EPHYSTORE_STORE_URL", f"file://{data}/store", ("",)),
             chunk_cache_nbytes=_whole(variables, "EPHYSTORE_CHUNK_CACHE_MB", 256) * MEBIBYTE,
             index_cache_nbytes=_whole(variables, "EPHYSTORE_INDEX_CACHE_MB", 64) * MEBIBYTE,
             decoders=max(1, _whole(variables, "EPHYSTORE_DECODERS", os.cpu_count() or 1)),
         )
+
+
+def _url(variables: Mapping[str, str], name: str, default: str, beginnings: tuple[str, ...]) -> str:
+    url = variables.get(name) or default
+    if "://" not in url or not url.startswith(beginnings):
+        raise BadSetting(f"{name} is not a URL that begins like {default.partition('://')[0]}://, and is known here")
+    return url
 
 
 def _whole(variables: Mapping[str, str], name: str, default: int) -> int:

@@ -13,7 +13,7 @@ MAX_CHANNELS = 100_000
 
 NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
 CHANNELS = re.compile(r"[0-9]{1,9}(-[0-9]{1,9})?")
-QUANTITY = re.compile(r"\s*(\S+)\s+(\S+)\s*")
+QUANTITY = re.compile(rf"\s*(?P<number>(?>{NUMBER.pattern}))\s*(?P<unit>\S+)\s*")
 EXACT_FLOAT = 2**53
 
 
@@ -85,7 +85,7 @@ def quantity(text: str) -> tuple[float, str]:
     match = QUANTITY.fullmatch(text)
     if match is None:
         raise ValueError(f"{_short(text)} is not a number and a unit such as '20000 Hz'")
-    return float(number(match[1])), match[2]
+    return float(number(match["number"])), match["unit"]
 
 
 def plain(value: float | None) -> int | float | None:

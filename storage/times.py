@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.cache import Cache
+from storage.hdf5 import sidecar
 from storage.hdf5.dataset import Samples, Timings
 from storage.objectstore import ObjectStore
 from storage.ranges import ByteRange
@@ -40,7 +41,7 @@ class TimeBlocks:
 
         def fetch() -> NDArray[np.void]:
             nbytes = self.n_blocks * 2 * dtype.itemsize
-            (content,) = store.get_ranges(self.name, [ByteRange(self.byte_offset, nbytes)])
+            (content,) = sidecar.fetch(store, self.name, [ByteRange(self.byte_offset, nbytes)])
             return np.frombuffer(content, f"V{dtype.itemsize}")
 
         return cache.get((self.name, "blocks"), fetch).view(dtype).reshape(-1, 2)

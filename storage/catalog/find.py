@@ -119,6 +119,12 @@ def stored_file(session: Session, name: str) -> StoredFile | None:
     return session.scalar(select(StoredFile).where(StoredFile.name == name))
 
 
+def sidecars(session: Session, file_id: int) -> list[str]:
+    """Return the keys of all sidecars of a file that its active arrays are read by."""
+    conditions = (Datafile.file_id == file_id, Datafile.current_state == ACTIVE, Datafile.sidecar.is_not(None))
+    return [str(key) for key in session.scalars(select(Datafile.sidecar).where(*conditions).distinct())]
+
+
 def _condition(model: type[Any], name: str, value: Any) -> ColumnElement[bool]:
     if name == "id__in":
         return cast(ColumnElement[bool], model.id.in_([id_ for id_ in value if id_ <= MAX_ID]))

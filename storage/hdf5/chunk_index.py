@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from storage.cache import Cache
 from storage.errors import Refused
+from storage.hdf5 import sidecar
 from storage.objectstore import ObjectStore
 from storage.ranges import ByteRange, coalesce
 
@@ -68,9 +69,8 @@ class ChunkIndex:
         places = {self._page(page): key for key, page in missing}
         groups = coalesce(places)
         pages = {}
-        for (span, parts), content in zip(
-            groups, store.get_ranges(self.name, [span for span, _ in groups]), strict=True
-        ):
+        contents = sidecar.fetch(store, self.name, [span for span, _ in groups])
+        for (span, parts), content in zip(groups, contents, strict=True):
             for part in parts:
                 start = part.byte_offset - span.byte_offset
                 # A copy, so that the cache does not hold the whole answer for one of its pages.

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import io
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.errors import FileChanged, FileDamaged, NotStored
+from storage.objectstore import ObjectStore
+from storage.ranges import ByteRange
+
 FORMAT_VERSION = 1
+MENDED_BY = "registering its file again makes it anew"
 
 
 def new_key() -> str:
@@ -41,3 +46,13 @@ def dump(arrays: Mapping[str, NDArray[np.generic]]) -> tuple[bytes, dict[str, in
             if array.size:
                 offsets[name] = dataset.id.get_offset()
     return file.getvalue(), offsets
+
+
+def fetch(store: ObjectStore, key: str, ranges: Sequence[ByteRange]) -> list[bytes]:
+    """Return byte ranges of a sidecar; raises NotStored or FileDamaged, saying what makes it anew."""
+    try:
+        return store.get_ranges(key, ranges)
+    except NotStored as error:
+        raise NotStored(f"the index of this array is gone from the store; {MENDED_BY}") from error
+    except FileChanged as error:
+        raise FileDamaged(f"the index of this array is damaged in the store; {MENDED_BY}") from error

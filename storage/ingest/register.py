@@ -26,12 +26,26 @@ from storage.stores.backend import Stat, file_name
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How files are registered."""
+    """How files are registered. What is not told stays as it was told before, for files that are known."""
 
     owner: str | None = None
     """Username; whoever has none yet gets a row."""
-    safety_level: int = PRIVATE
+    safety_level: int | None = None
+    """Private where it was never told."""
     plain: PlainOptions = field(default_factory=PlainOptions)
+
+    def over(self, before: Mapping[str, Any]) -> Options:
+        """Return these options, completed by those that a file was registered with before."""
+        plain_before = before.get("plain", {})
+        plain = {
+            name: _quantity_or_text(plain_before.get(name)) if value is None else value
+            for name, value in asdict(self.plain).items()
+        }
+        return Options(
+            self.owner or before.get("owner"),
+            self.safety_level or before.get("safety_level") or PRIVATE,
+            PlainOptions(**plain),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +96,14 @@ def register(store: ObjectStore, engine: Engine, url: str, options: Options) -> 
 
 
 def _register(store: ObjectStore, engine: Engine, url: str, options: Options) -> Outcome:
-    stat, told = store.stat(url), _as_json(asdict(options))
+    stat = store.stat(url)
     with Session(engine) as session:
         known = find.stored_file(session, url)
-        if known is not None and known.pin == stat.pin and known.options == told:
+        options = options.over(known.options if known is not None else {})
+        if known is not None and known.pin == stat.pin and known.options == _as_json(asdict(options)):
             refusals = [Refusal(path, reason) for path, reason in known.refusals]
-            return Outcome(url, "unchanged", record.count(session, known), refusals)
+            if all(_is_stored(store, key) for key in find.sidecars(session, known.id)):
+                return Outcome(url, "unchanged", record.count(session, known), refusals)
     found = inspect(store, url, options.plain)
     if store.stat(url) != stat:
         raise FileChanged(f"{file_name(url)} was changed while it was read; register it again")
@@ -95,15 +111,23 @@ def _register(store: ObjectStore, engine: Engine, url: str, options: Options) ->
         return Outcome(url, "refused", refusals=found.refusals)
     sidecars = {path: _put_sidecar(store, found, path) for path in found.datasets}
     with Session(engine.execution_options(writes=True)) as session, session.begin():
-        counts = _write(session, url, stat, told, options, found, sidecars)
+        counts = _write(session, url, stat, options, found, sidecars)
+    if not found.objects:
+        return Outcome(url, "refused", counts, found.refusals)
     return Outcome(url, "registered" if known is None else "updated", counts, found.refusals)
+
+
+def _is_stored(store: ObjectStore, key: str) -> bool:
+    try:
+        return store.stat(key).nbytes > 0
+    except NotStored:
+        return False
 
 
 def _write(
     session: Session,
     url: str,
     stat: Stat,
-    told: Any,
     options: Options,
     found: Found,
     sidecars: Mapping[str, record.Sidecar],
@@ -114,11 +138,11 @@ def _write(
     if file is None:
         file = StoredFile(name=url)
         session.add(file)
-    file.pin, file.nbytes, file.options = stat.pin, stat.nbytes, told
+    file.pin, file.nbytes, file.options = stat.pin, stat.nbytes, _as_json(asdict(options))
     file.refusals = [[refusal.path, refusal.reason] for refusal in found.refusals]
     owner_id = _owner_id(session, options.owner)
     session.flush()
-    record.Recording(session, file, owner_id, options.safety_level, content_changed).write(found, sidecars)
+    record.Recording(session, file, owner_id, options.safety_level or PRIVATE, content_changed).write(found, sidecars)
     session.flush()
     return record.count(session, file)
 
@@ -145,6 +169,11 @@ def _owner_id(session: Session, username: str | None) -> int | None:
         session.add(found)
         session.flush()
     return found.id
+
+
+def _quantity_or_text(stored: Any) -> Any:
+    """Return an option as it was before JSON made a list of its pair."""
+    return tuple(stored) if isinstance(stored, list) else stored
 
 
 def _as_json(told: Any) -> Any:

@@ -63,7 +63,7 @@ def _add_signal(found: Found, dataset: h5py.Dataset, name: str, options: PlainOp
         raise Refused(f"its array has the type {description.dtype} and the shape {description.shape}: not a signal")
     rate = options.sampling_rate or _attributes(dataset, "sampling_rate")
     if rate is None:
-        raise Refused('its sampling rate is not known; tell it with --sampling-rate "20000 Hz"')
+        raise Refused('its sampling rate is not known; tell it by flask register --sampling-rate "20000 Hz"')
     t_start = options.t_start or _attributes(dataset, "t_start") or (0.0, "s")
     units = options.units or dataset.attrs.get("units")
     _require_axis(rate, t_start)

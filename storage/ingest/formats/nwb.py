@@ -47,12 +47,11 @@ def inspect(file: h5py.File, name: str) -> Found:
     _add_session(found, file, name)
     for group in nwb_tree.typed_groups(file):
         with found.refusing(nwb_tree.path_of(group)):
-            kind = nwb_tree.type_of(group)
             if nwb_tree.has(group, "spike_times"):
                 nwb_tables.add_units(found, group)
             elif nwb_tree.has(group, "start_time") and nwb_tree.has(group, "stop_time"):
                 nwb_tables.add_epochs(found, group)
-            elif nwb_tree.has(group, "data") and kind != "Images":
+            elif any(nwb_tree.has(group, name) for name in ("data", "timestamps", "starting_time")):
                 _add_series(found, group)
     return found
 
@@ -84,8 +83,10 @@ def _moment(said: Any) -> datetime | None:
 def _add_series(found: Found, group: h5py.Group) -> None:
     """Add one time series: regular where it has a rate, irregular where it has timestamps."""
     data = nwb_tree.dataset_in(group, "data")
-    if data is None or not (nwb_tree.has(group, "starting_time") or nwb_tree.has(group, "timestamps")):
-        return
+    if data is None:
+        raise Refused("it has no data")
+    if not (nwb_tree.has(group, "starting_time") or nwb_tree.has(group, "timestamps")):
+        raise Refused("it has neither starting_time nor timestamps")
     path = found.describe(data)
     description = found.datasets[path]
     if description.dtype.kind == "S":

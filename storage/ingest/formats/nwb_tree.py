@@ -81,7 +81,7 @@ def number(value: Any, name: str) -> float:
     """Return one finite number."""
     found = np.asarray(value)
     if found.size != 1 or found.dtype.kind not in "iuf" or not np.isfinite(found).all():
-        raise Refused(f"its {name} is {value!r}, not a number")
+        raise Refused(f"its {name} is {found.tolist()!r}, not a number")
     return float(found.ravel()[0])
 
 

@@ -317,6 +317,13 @@ class TestHostileNwb:
         assert "läb 🐭\nnext" in names
         assert archive.register(tmp_path / "x.nwb").state == "unchanged"
 
+    def test_series_without_data_or_times_are_listed(self, archive, tmp_path):
+        def change(file):
+            del file["processing/deep/er/a/timestamps"], file["processing/deep/er/b/data"]
+
+        refusals, _ = self.served(archive, tmp_path / "x.nwb", change)
+        assert "neither" in refusals["/processing/deep/er/a"] and refusals["/processing/deep/er/b"] == "it has no data"
+
     def test_observation_intervals_that_are_no_numbers_do_not_bound(self, archive, tmp_path):
         path = write_nwb(tmp_path / "x.nwb", observed=[[0, float("nan")]] * 3)
         archive.register(path)
