@@ -118,7 +118,7 @@ def answer_array(
     if uses and not owners and not query.slice.is_empty:
         raise SelectionError("the waveform of a spike is short and not sliced", *query.slice.range_parameters)
     axis = datafile_axis(array, owners, services.reader, timings)
-    asked = slice_datafile(array, query.slice, axis, services.reader, beside=query.beside)
+    asked = slice_datafile(array, query.slice, axis, services.reader, beside=query.beside, entry=query.entry)
     method = default_method([field for _, field in uses], array)
     answer = prepare(array, request_of(array, asked, method, scaled=query.scaled), timings)
     form = Form(datafile.guid, answer.shape, answer.dtype, _attributes(datafile, array, answer, axis, owners))

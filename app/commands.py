@@ -128,7 +128,10 @@ def demo() -> None:
             def show(done: float) -> None:
                 bar.update(round(100 * done) - bar.n)
 
-            write_demo(path, progress=show)
+            try:
+                write_demo(path, progress=show)
+            except (OSError, RuntimeError) as error:  # h5py tells a full disk as either
+                raise click.ClickException(f"the demo recording cannot be written to {path}: {error}") from error
     _register(services(), [f"file://{path}"], Options(safety_level=PUBLIC))
 
 

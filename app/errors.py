@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Flask, Response, current_app, request
 from marshmallow import ValidationError
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError, DataError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
@@ -30,7 +30,8 @@ STATUS: dict[type[Exception], tuple[HTTPStatus, str]] = {
     errors.FileChanged: (HTTPStatus.CONFLICT, "file_changed"),
     errors.FileDamaged: (HTTPStatus.CONFLICT, "file_damaged"),
     errors.StoreAway: (HTTPStatus.SERVICE_UNAVAILABLE, "store_away"),
-    OperationalError: (HTTPStatus.SERVICE_UNAVAILABLE, "database_away"),
+    DataError: (HTTPStatus.BAD_REQUEST, "bad_request"),
+    DatabaseError: (HTTPStatus.SERVICE_UNAVAILABLE, "database_away"),
     InterfaceError: (HTTPStatus.SERVICE_UNAVAILABLE, "database_away"),
     PoolTimeout: (HTTPStatus.SERVICE_UNAVAILABLE, "database_away"),
 }
@@ -70,6 +71,8 @@ def _told(error: Exception, word: str) -> tuple[str, dict[str, Any]]:
         return "; ".join(f"{name}: {_joined(said)}" for name, said in details.items()), details
     if isinstance(error, errors.SelectionError):
         return str(error), {name: [str(error)] for name in error.parameters}
+    if isinstance(error, DataError):
+        return "the catalog cannot look for such a value", {}
     if word == "database_away":
         return "the catalog does not answer; try again later", {}
     return str(error), {}

@@ -24,6 +24,7 @@ def datafile_link(datafile_id: int, asked: ArraySlice, *, format: str | None, sc
         "channels": None if asked.channels is None else written_channels(asked.channels),
         "format": None if format == "hdf5" else format,
         "beside": asked.beside,
+        "entry": asked.entry,
         "scaled": None if scaled else 0,
     }
     query = "&".join(f"{name}={value}" for name, value in parts.items() if value is not None)

@@ -288,11 +288,9 @@ class DatafileDocumentSchema(Schema):
     def add_form(self, data: dict[str, Any], original: Shown, **kwargs: Any) -> dict[str, Any]:
         """Add what the array is, and the length of the file that it lies in."""
         array = stored_array(original.row)
-        form = {
-            "shape": list(array.shape),
-            "dtype": dtype_name(array.dtype),
-            "nbytes": original.row.file.nbytes,
-        }
+        file = original.row.file
+        stored = {"progress": 1, "nbytes": file.nbytes, "sha256": file.sha256}
+        form = {"shape": list(array.shape), "dtype": dtype_name(array.dtype), **stored}
         return data | form
 
 

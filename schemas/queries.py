@@ -78,6 +78,15 @@ class Word(fields.Field[str]):
         return str(value)
 
 
+class Entry(fields.Field[int]):
+    """Samples per entry of a finest overview level: 64 or 256."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        if value not in ("64", "256"):
+            raise ValidationError(f"{str(value)[:40]!r} is neither 64 nor 256")
+        return int(value)
+
+
 class Reference(fields.Field[int]):
     """An object, by its id or its permalink."""
 
@@ -105,6 +114,8 @@ class ArrayQuery:
     scaled: bool = True
     beside: str | None = None
     """``extrema``: each bin's first time twice, beside a signal that has two rows per bin."""
+    entry: int | None = None
+    """256: beside a signal of more than 32 channels, whose bins are coarser."""
     explain: bool = False
 
 
@@ -145,6 +156,7 @@ class DatafileSchema(ArraySchema):
 
     explain = Switch(load_default=False)
     beside = Word(("extrema",))
+    entry = Entry()
 
 
 class DetailSchema(Schema):
@@ -212,7 +224,7 @@ def load(schema: Schema, pairs: Iterable[tuple[str, str]]) -> Any:
 
 
 def _array_query(data: dict[str, Any]) -> ArrayQuery:
-    form = {name: data.pop(name) for name in ("format", "scaled", "beside", "explain") if name in data}
+    form = {name: data.pop(name) for name in ("format", "scaled", "beside", "entry", "explain") if name in data}
     return ArrayQuery(SliceQuery(**data), **form)
 
 

@@ -15,9 +15,14 @@ METHODS = ("mean", "extrema", "stride")
 MANY_CHANNELS = 32
 
 
-def entry_sizes(n_samples: int, n_channels: int) -> list[int]:
+def finest_entry(n_channels: int) -> int:
+    """Return the samples per entry of the finest overview level of an array."""
+    return 256 if n_channels > MANY_CHANNELS else 64
+
+
+def entry_sizes(n_samples: int, finest: int) -> list[int]:
     """Return the samples per entry of each overview level that an array has, finest first."""
-    size = 256 if n_channels > MANY_CHANNELS else 64
+    size = finest
     sizes = []
     while size * 8 <= n_samples:
         sizes.append(size)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.calibration import Calibration, mean_dtype, quantity_dtype
-from storage.downsample import Bins, Extrema, Part, Sums, entry_sizes, interleave, merged, part_of
+from storage.downsample import Bins, Extrema, Part, Sums, entry_sizes, finest_entry, interleave, merged, part_of
 from storage.hdf5.dataset import Chunked, Dataset, DatasetReader, Plan, Samples, Timings
 from storage.ranges import MAX_GAP_NBYTES
 from storage.selection import Selection
@@ -63,6 +63,8 @@ class ReadRequest:
     channels: tuple[int, ...] | None = None
     scaled: bool = True
     """Whether to answer quantities rather than stored numbers."""
+    entry: int | None = None
+    """Samples per entry of the finest overview level of the signal that times lie beside; None is the array's own."""
     doubled: bool = False
     """Each point twice: times beside extrema, which have two rows per bin."""
 
@@ -146,8 +148,13 @@ class Reader:
             (stored,) = self._stored(
                 array, [(start, stop)], request.channels, keep=self._keep(answer), timings=answer.timings
             )
-            with answer.timings.of("decode"):
-                yield _quantities(stored, array, request.channels) if request.scaled else stored
+            # A window is at least a row of chunks, and that may be long: what is made of it is bounded apart.
+            n_rows = max(1, WINDOW_NBYTES // max(1, stored[:1].nbytes))
+            for first in range(0, len(stored), n_rows):
+                with answer.timings.of("decode"):
+                    part = stored[first : first + n_rows]
+                    samples = _quantities(part, array, request.channels) if request.scaled else part
+                yield samples
 
     def _strides(self, answer: Answer) -> Iterator[Samples]:
         """Yield the first sample of each bin, fetching no chunk without one."""
@@ -201,7 +208,7 @@ class Reader:
             request.selection.start,
             request.selection.stop,
             request.points // 2 if paired else request.points,
-            entry_sizes(array.n_samples, array.n_channels),
+            entry_sizes(array.n_samples, request.entry or finest_entry(array.n_channels)),
         )
 
     def _stored(

@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import ceil, floor
 from typing import Protocol
 
-from storage.errors import SelectionError
+from storage.errors import Refused, SelectionError
 
 NEAR = Fraction(1, 10**6)
 """A time this close to a sample, in sample intervals, is that sample's."""
@@ -136,6 +136,18 @@ class RegularAxis:
         if abs(place - near) <= NEAR or float(self.time_of(near)) == float(time):
             return near
         return None
+
+
+RATES_PER_S = 1e-9, 1e12
+MAX_T_START = 1e15
+
+
+def require_axis(sampling_rate: float, t_start: float) -> None:
+    """Raise Refused unless a rate and a start, in any unit, are of a size that times can be computed with."""
+    if not RATES_PER_S[0] <= sampling_rate <= RATES_PER_S[1]:
+        raise Refused(f"its sampling rate is {sampling_rate}, which is not positive and at most {RATES_PER_S[1]:g}")
+    if not abs(t_start) <= MAX_T_START:
+        raise Refused(f"its t_start is {t_start}, beyond {MAX_T_START:g}")
 
 
 def resolve(query: SliceQuery, axis: TimeAxis) -> Selection:

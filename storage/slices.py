@@ -10,6 +10,7 @@ from typing import Any
 from storage.catalog.arrays import axis_of, stored_array
 from storage.catalog.files import Datafile
 from storage.catalog.models import NeoObject, SpikeTrain
+from storage.downsample import finest_entry
 from storage.errors import SelectionError
 from storage.hdf5.dataset import Timings
 from storage.reader import Reader, ReadRequest, StoredArray
@@ -33,6 +34,8 @@ class ArraySlice:
     channels: tuple[int, ...] | None = None
     beside: str | None = None
     """``extrema``: two rows per bin."""
+    entry: int | None = None
+    """Of the signal that times lie beside, where its bins are not those that the times alone would have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,7 @@ def request_of(array: StoredArray, asked: ArraySlice, default_method: str, *, sc
         method=method,
         channels=asked.channels,
         scaled=scaled,
+        entry=asked.entry,
         doubled=asked.beside is not None,
     )
 
@@ -178,7 +182,14 @@ def _array_slice(
         query.downsample,
         "stride" if beside_signal else None,
         beside="extrema" if beside_signal and is_doubled else None,
+        entry=_entry_beside(owner) if beside_signal else None,
     )
+
+
+def _entry_beside(owner: Any) -> int | None:
+    """Return the finest entry of the signal of an object, where it is not that of an array of single values."""
+    entry = finest_entry(stored_array(owner.signal).n_channels)
+    return None if entry == finest_entry(1) else entry
 
 
 def _downsampled(
@@ -303,7 +314,13 @@ def datafile_axis(array: StoredArray, owners: Sequence[Any], reader: Reader, tim
 
 
 def slice_datafile(
-    array: StoredArray, query: SliceQuery, axis: TimeAxis, reader: Reader, *, beside: str | None
+    array: StoredArray,
+    query: SliceQuery,
+    axis: TimeAxis,
+    reader: Reader,
+    *,
+    beside: str | None,
+    entry: int | None,
 ) -> ArraySlice:
     """Turn a slice query into what it means on one datafile by itself; raises SelectionError."""
     ends = _ends(query)
@@ -311,4 +328,4 @@ def slice_datafile(
         reader.datasets.fetch_index_ahead(array.dataset)
         axis.expect(ends)
     selection = resolve(query, axis) if query.range_parameters else None
-    return ArraySlice(selection, query.downsample, query.method, query.channels, beside)
+    return ArraySlice(selection, query.downsample, query.method, query.channels, beside, entry)

@@ -76,7 +76,7 @@ def upgrade() -> None:
         sa.Column("filters", sa.JSON(), nullable=True),
         sa.Column("sidecar", sa.String(length=64), nullable=True),
         sa.Column("sidecar_offsets", sa.JSON(), nullable=True),
-        sa.Column("units", sa.String(length=64), nullable=True),
+        sa.Column("units", sa.Text(), nullable=True),
         sa.Column("calibration", sa.JSON(), nullable=True),
         sa.Column("channel_names", sa.JSON(), nullable=True),
         sa.Column("id", sa.Integer(), nullable=False),

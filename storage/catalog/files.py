@@ -58,7 +58,7 @@ class Datafile(Owned, Base):
     """Key; several runs of rows of one dataset share it."""
     sidecar_offsets: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     """Byte offsets of ``chunks``, ``blocks`` and ``values``, and ``rows_per_block``."""
-    units: Mapped[str | None] = mapped_column(String(64))
+    units: Mapped[str | None] = mapped_column(Text)
     calibration: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     """``gain``: list of one number or one per channel; ``offset``."""
     channel_names: Mapped[list[str] | None] = mapped_column(JSON)

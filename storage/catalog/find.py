@@ -15,7 +15,7 @@ from storage.catalog.models import TYPES, NeoObject, RecordingChannel, Unit, uni
 from storage.catalog.permissions import Caller, readable
 from storage.errors import NotFound
 
-MAX_ID = 2**63 - 1
+MAX_ID = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)

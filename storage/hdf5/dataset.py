@@ -17,12 +17,14 @@ from storage.cache import Cache
 from storage.errors import FileDamaged
 from storage.hdf5.chunk_index import MISSING, ChunkIndex, grid_of
 from storage.hdf5.filters import DamagedChunk, Filter, decode
+from storage.hdf5.sidecar import MENDED_BY
 from storage.objectstore import ObjectStore
 from storage.ranges import ByteRange, coalesce, split
 from storage.stores.backend import file_name
 
 Samples = NDArray[Any]
 Content = bytes | memoryview
+MAX_OFFSET = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +127,10 @@ class DatasetReader:
         list of ndarray
             Little-endian, shape (stop - start, …) each; may be read-only.
         """
-        if isinstance(dataset.layout, Contiguous):
-            return self._read_contiguous(dataset, dataset.layout.byte_offset, runs, columns, timings)
-        return self._read_chunked(dataset, dataset.layout, runs, columns, keep, timings)
+        layout = dataset.layout
+        if isinstance(layout, Contiguous):
+            return self._read_contiguous(dataset, layout.byte_offset, runs, columns, timings)
+        return self._read_chunked(dataset, layout, runs, columns, keep, timings)
 
     def plan(
         self, dataset: Dataset, runs: Sequence[tuple[int, int]], columns: Sequence[int] | None, timings: Timings
@@ -140,6 +143,7 @@ class DatasetReader:
             return Plan(0, _together(parts))
         ids = _touched(dataset, layout, runs, columns)
         rows = self._rows(layout, ids, timings)
+        _require_sound(dataset, rows)
         return Plan(len(ids), _together(set(_ranges(rows[rows["byte_offset"] != MISSING]))))
 
     def fetch_index_ahead(self, dataset: Dataset) -> None:
@@ -207,6 +211,7 @@ class DatasetReader:
     ) -> list[Samples | None]:
         """Return each chunk decoded, None where it was never written."""
         keys = [(dataset.file, dataset.pin, int(offset)) for offset in rows["byte_offset"]]
+        _require_sound(dataset, rows)
         stored = {
             key: (ByteRange(key[2], int(nbytes)), int(mask))
             for key, nbytes, mask in zip(keys, rows["nbytes"], rows["filter_mask"], strict=True)
@@ -254,6 +259,13 @@ def _decode(dataset: Dataset, layout: Chunked, raw: Content, filter_mask: int) -
     return samples
 
 
+def _require_sound(dataset: Dataset, rows: NDArray[np.void]) -> None:
+    """Raise FileDamaged if a row of the chunk index cannot be of this file."""
+    written = rows[rows["byte_offset"] != MISSING]
+    if (written["nbytes"] == 0).any() or (written["byte_offset"] >= MAX_OFFSET).any():
+        raise FileDamaged(f"the index of {file_name(dataset.file)} is damaged; {MENDED_BY}")
+
+
 def _together(wanted: Collection[ByteRange]) -> list[ByteRange]:
     """Return the ranges that are fetched for those wanted."""
     return split(*wanted) if len(wanted) == 1 else [span for span, _ in coalesce(wanted)]
@@ -296,10 +308,7 @@ def _touched(
     if not spans or not per_row:
         return np.empty(0, np.int64)
     chunk_rows = spans[0] if len(spans) == 1 else np.unique(np.concatenate(spans))
-    if columns is None:
-        across = np.arange(per_row)
-    else:
-        across = np.unique(np.asarray(columns) // layout.chunk_shape[1])
+    across = np.arange(per_row) if columns is None else np.unique(np.asarray(columns) // layout.chunk_shape[1])
     return (chunk_rows[:, None] * per_row + across[None, :]).ravel()
 
 
@@ -320,12 +329,12 @@ def _assemble(
             return chunk[start - first : stop - first]
     samples = _filled(dataset, stop - start, columns)
     grid = grid_of(dataset.shape, layout.chunk_shape)
-    some_missing = any(chunk is None for chunk in chunks.values())
-    samples = samples.copy("C") if some_missing else np.empty(samples.shape, samples.dtype)
-    for number in _touched(dataset, layout, [run], columns).tolist():
-        chunk = chunks[number]
-        if chunk is None:
-            continue
+    touched = {number: chunks[number] for number in _touched(dataset, layout, [run], columns).tolist()}
+    written = {number: chunk for number, chunk in touched.items() if chunk is not None}
+    if not written:
+        return samples  # one element in memory, whatever the length
+    samples = np.empty(samples.shape, samples.dtype) if len(written) == len(touched) else samples.copy("C")
+    for number, chunk in written.items():
         place = np.unravel_index(number, grid)
         corner = [int(index) * size for index, size in zip(place, layout.chunk_shape, strict=True)]
         low, high = max(start, corner[0]), min(stop, corner[0] + length)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import h5py
@@ -15,6 +15,9 @@ from storage.calibration import Calibration
 from storage.errors import Refused
 from storage.hdf5.file import Description, describe
 from storage.ingest import sorted_times
+
+MAX_PATH_NBYTES = 2000
+"""Longer ones have no place in an index of the catalog."""
 
 
 def storable(text: str) -> str:
@@ -83,16 +86,16 @@ class Found:
     @contextmanager
     def refusing(self, path: str) -> Iterator[None]:
         """Note what cannot be served, and go on with the rest of the file."""
-        n_objects = len(self.objects)
+        n_objects, arrays = len(self.objects), set(self.arrays)
         try:
             yield
-        except Refused as error:
-            self.refusals.append(Refusal(path, str(error)))
+        except Exception as error:
+            # h5py raises nearly anything for damaged parts of a file; none of it may keep the rest from being served.
+            reason = str(error) if isinstance(error, Refused) else f"it cannot be read: {error}"
+            self.refusals.append(Refusal(path, storable(reason)))
             del self.objects[n_objects:]
-        except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-            # What h5py raises for damaged parts of a file; none of it may keep the rest from being served.
-            self.refusals.append(Refusal(path, f"it cannot be read: {error}"))
-            del self.objects[n_objects:]
+            for source_path in self.arrays.keys() - arrays:
+                del self.arrays[source_path]
 
     def describe(self, dataset: h5py.Dataset) -> str:
         """Describe a dataset once, whatever the number of links to it; return the path that it goes by.
@@ -104,6 +107,8 @@ class Found:
         """
         info = h5py.h5o.get_info(dataset.id)
         path = self._paths.setdefault((info.fileno, info.addr), as_path(dataset.name))
+        if len(path.encode()) > MAX_PATH_NBYTES:
+            raise Refused(f"its path has more than {MAX_PATH_NBYTES} bytes")
         if path not in self.datasets:
             self.datasets[path] = describe(dataset)
         return path
@@ -144,7 +149,14 @@ class Found:
         return path
 
     def add_array(self, array: FoundArray) -> str:
-        """Add an array, once; return its ``source_path``."""
+        """Add an array, once; return the ``source_path`` that it goes by.
+
+        Series may share one dataset and differ in what its numbers mean: each meaning is an array of its own.
+        """
+        path, number = array.source_path, 1
+        while (known := self.arrays.get(array.source_path)) and replace(known, name=array.name) != array:
+            number += 1
+            array = replace(array, source_path=f"{path}#{number}")
         self.arrays.setdefault(array.source_path, array)
         return array.source_path
 

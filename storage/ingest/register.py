@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import Engine, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from storage.catalog import find
@@ -22,6 +23,8 @@ from storage.ingest.found import Found, Refusal
 from storage.ingest.inspect import SUFFIXES, inspect
 from storage.objectstore import ObjectStore
 from storage.stores.backend import Stat, file_name
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,9 @@ class Outcome:
 
 
 def url_of(path_or_url: str) -> str:
-    """Return the URL of a path of this machine; URLs stay what they are."""
-    return path_or_url if "://" in path_or_url else f"file://{Path(path_or_url).resolve()}"
+    """Return the one URL of a path of this machine, however it is spelled; other URLs stay what they are."""
+    path = path_or_url.removeprefix("file://")
+    return path if "://" in path else f"file://{Path(path).resolve()}"
 
 
 def files_at(store: ObjectStore, path_or_url: str) -> list[str]:
@@ -91,8 +95,15 @@ def register(store: ObjectStore, engine: Engine, url: str, options: Options) -> 
             return _register(store, engine, url, options)
         except IntegrityError:  # somebody registered the same file at the same time; theirs counts
             return _register(store, engine, url, options)
+    except OperationalError:  # the catalog is away, for the other files too
+        raise
     except StorageError as error:
         return Outcome(url, "refused", refusals=[Refusal(file_name(url), str(error))])
+    except Exception as error:
+        # Files come from strangers: what one of them brings about must not keep the next from being registered.
+        log.exception("%s cannot be registered", url)
+        reason = f"it cannot be registered: {type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
+        return Outcome(url, "refused", refusals=[Refusal(file_name(url), reason)])
 
 
 def _register(store: ObjectStore, engine: Engine, url: str, options: Options) -> Outcome:
@@ -109,7 +120,7 @@ def _register(store: ObjectStore, engine: Engine, url: str, options: Options) ->
         raise FileChanged(f"{file_name(url)} was changed while it was read; register it again")
     if known is None and not found.objects:
         return Outcome(url, "refused", refusals=found.refusals)
-    sidecars = {path: _put_sidecar(store, found, path) for path in found.datasets}
+    sidecars = {path: _put_sidecar(store, found, path) for path in {one.dataset for one in found.arrays.values()}}
     with Session(engine.execution_options(writes=True)) as session, session.begin():
         counts = _write(session, url, stat, options, found, sidecars)
     if not found.objects:

@@ -58,7 +58,7 @@ def check(
 
 def _faults(ends: NDArray[np.int64], falls: NDArray[np.int64], odd: NDArray[np.int64]) -> list[str | None]:
     """Say of each run what is wrong with it; ``falls`` are rows whose time is before that of the row above."""
-    starts = np.concatenate([[0], ends[:-1]])
+    starts = np.concatenate([[0], ends])[:-1]
     n_falls = np.searchsorted(falls, ends) - np.searchsorted(falls, starts, side="right")
     n_odd = np.searchsorted(odd, ends) - np.searchsorted(odd, starts)
     return [

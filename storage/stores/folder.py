@@ -20,7 +20,7 @@ class Folder:
 
     def get_ranges(self, location: str, ranges: Sequence[ByteRange], pin: str | None) -> list[bytes]:
         """Return the bytes of each range; the file must have this pin before and after."""
-        with _named_errors(location), open(location, "rb", buffering=0) as file:
+        with _named_errors(location), _opened(location) as file:
             descriptor = file.fileno()
             before = _pin(os.fstat(descriptor))
             parts = [_pread(descriptor, part) for part in ranges]
@@ -41,7 +41,7 @@ class Folder:
     def open(self, location: str) -> BinaryIO:
         """Open a file for parsing."""
         with _named_errors(location):
-            return open(location, "rb")
+            return _opened(location)
 
     def put(self, location: str, content: bytes) -> None:
         """Write beside the place and rename, so that no reader ever sees a part."""
@@ -68,6 +68,15 @@ class Folder:
                 path.stat()
                 return [location]
             return sorted(str(found) for found in _walk(path))
+
+
+def _opened(location: str) -> BinaryIO:
+    """Open a regular file; anything else, such as a pipe, could keep a reader waiting for ever."""
+    descriptor = os.open(location, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise IsADirectoryError(location)
+    return open(descriptor, "rb", buffering=0)
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from storage.downsample import Bins, Extrema, Sums, entry_sizes, interleave, merged, part_of
+from storage.downsample import Bins, Extrema, Sums, entry_sizes, finest_entry, interleave, merged, part_of
 
 
 def contract_edges(start, stop, bins, n_samples, n_channels):
@@ -26,7 +26,7 @@ def contract_edges(start, stop, bins, n_samples, n_channels):
 
 
 def edges_of(start, stop, count, n_samples, n_channels=1):
-    bins = Bins.of(start, stop, count, entry_sizes(n_samples, n_channels))
+    bins = Bins.of(start, stop, count, entry_sizes(n_samples, finest_entry(n_channels)))
     return bins.edges(0, count).tolist()
 
 
@@ -67,7 +67,7 @@ def test_no_bin_is_empty_and_none_is_far_from_the_even_grid(case):
 @given(selections(), st.integers(1, 3000))
 def test_groups_are_all_bins_in_order(case, max_bins):
     n_samples, start, stop, count = case
-    bins = Bins.of(start, stop, count, entry_sizes(n_samples, 1))
+    bins = Bins.of(start, stop, count, entry_sizes(n_samples, 64))
     groups = [edges.tolist() for edges in bins.groups(max_bins)]
     assert all(low[-1] == high[0] for low, high in zip(groups, groups[1:], strict=False))
     joined = [edge for edges in groups for edge in edges[:-1]] + [groups[-1][-1]]
@@ -86,7 +86,7 @@ def test_groups_are_all_bins_in_order(case, max_bins):
     ],
 )
 def test_levels_are_all_up_to_an_eighth_of_the_array(n_samples, n_channels, expected):
-    assert entry_sizes(n_samples, n_channels) == expected
+    assert entry_sizes(n_samples, finest_entry(n_channels)) == expected
 
 
 @pytest.mark.parametrize("count", [0, 6])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from storage import reader as reading
 from storage.calibration import Calibration
-from storage.downsample import Bins, entry_sizes
+from storage.downsample import Bins, entry_sizes, finest_entry
 from storage.objectstore import ObjectStore
 from tests.storage.stored import assert_same_bits, read, reader_of, stored_array
 
@@ -31,7 +31,7 @@ def points_of(samples, method, start, stop, points, n_samples):
     """The answer by whole-array numpy, in float64."""
     n_bins = points // 2 if method == "extrema" else points
     n_channels = int(np.prod(samples.shape[1:]))
-    edges = Bins.of(start, stop, n_bins, entry_sizes(n_samples, n_channels)).edges(0, n_bins)
+    edges = Bins.of(start, stop, n_bins, entry_sizes(n_samples, finest_entry(n_channels))).edges(0, n_bins)
     parts = [samples[low:high] for low, high in zip(edges[:-1], edges[1:], strict=True)]
     if method == "stride":
         return np.stack([part[0] for part in parts])

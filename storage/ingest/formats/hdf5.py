@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 import h5py
 
 from storage.errors import Refused
+from storage.ingest.formats import attributes
 from storage.ingest.found import Found, FoundObject
+from storage.selection import require_axis
 from storage.units import hertz, seconds
 
 Quantity = tuple[float, str]
@@ -65,9 +66,11 @@ def _add_signal(found: Found, dataset: h5py.Dataset, name: str, options: PlainOp
     if rate is None:
         raise Refused('its sampling rate is not known; tell it by flask register --sampling-rate "20000 Hz"')
     t_start = options.t_start or _attributes(dataset, "t_start") or (0.0, "s")
-    units = options.units or dataset.attrs.get("units")
-    _require_axis(rate, t_start)
-    signal = found.whole(path, name, str(units) if units is not None else None)
+    units = options.units or attributes.text(dataset.attrs.get("units"))
+    require_axis(rate[0], t_start[0])
+    hertz(rate[1])
+    seconds(t_start[1])
+    signal = found.whole(path, name, units)
     fields: dict[str, Any] = {"name": name, "annotations": {"hdf5_path": path}}
     fields["sampling_rate"], fields["sampling_rate_units"] = rate
     fields["t_start"], fields["t_start_units"] = t_start
@@ -77,12 +80,5 @@ def _add_signal(found: Found, dataset: h5py.Dataset, name: str, options: PlainOp
 
 def _attributes(dataset: h5py.Dataset, name: str) -> Quantity | None:
     """Return a quantity that the dataset's own attributes tell, as this service writes them."""
-    value, unit = dataset.attrs.get(name), dataset.attrs.get(f"{name}_units")
-    return None if value is None or unit is None else (float(value), str(unit))
-
-
-def _require_axis(rate: Quantity, t_start: Quantity) -> None:
-    if not (isfinite(rate[0]) and rate[0] > 0 and hertz(rate[1])):
-        raise Refused(f"its sampling rate is {rate[0]}, which is not positive")
-    if not (isfinite(t_start[0]) and seconds(t_start[1])):
-        raise Refused(f"its t_start is {t_start[0]}")
+    value, unit = dataset.attrs.get(name), attributes.text(dataset.attrs.get(f"{name}_units"))
+    return None if value is None or unit is None else (attributes.number(value, name), unit)

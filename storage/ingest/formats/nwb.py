@@ -5,6 +5,7 @@ Read by attributes with h5py alone: what a newer or extended schema calls its ty
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,8 +14,9 @@ import numpy as np
 
 from storage.calibration import Calibration
 from storage.errors import Refused
-from storage.ingest.formats import nwb_tables, nwb_tree
+from storage.ingest.formats import attributes, nwb_tables, nwb_tree
 from storage.ingest.found import Found, FoundObject
+from storage.selection import require_axis
 
 ROOT = "/"
 """``source_path`` of the Block and of the Segment that stand for the file."""
@@ -45,7 +47,7 @@ def inspect(file: h5py.File, name: str) -> Found:
     """
     found = Found()
     _add_session(found, file, name)
-    for group in nwb_tree.typed_groups(file):
+    for group in _walked(found, file):
         with found.refusing(nwb_tree.path_of(group)):
             if nwb_tree.has(group, "spike_times"):
                 nwb_tables.add_units(found, group)
@@ -54,6 +56,12 @@ def inspect(file: h5py.File, name: str) -> Found:
             elif any(nwb_tree.has(group, name) for name in ("data", "timestamps", "starting_time")):
                 _add_series(found, group)
     return found
+
+
+def _walked(found: Found, file: h5py.File) -> Iterator[h5py.Group]:
+    """Yield the typed groups, as far as the file can be walked."""
+    with found.refusing(ROOT):
+        yield from nwb_tree.typed_groups(file)
 
 
 def _add_session(found: Found, file: h5py.File, name: str) -> None:
@@ -98,7 +106,7 @@ def _add_series(found: Found, group: h5py.Group) -> None:
     signal = found.whole(
         path,
         name,
-        nwb_tree.text(data.attrs.get("unit")),
+        attributes.text(data.attrs.get("unit")),
         calibration=_calibration(group, data),
         channel_names=_channel_names(group, description.shape),
     )
@@ -113,11 +121,10 @@ def _add_regular(found: Found, group: h5py.Group, signal: str, fields: dict[str,
     start = nwb_tree.dataset_in(group, "starting_time")
     if start is None or "rate" not in start.attrs:
         raise Refused("its starting_time has no rate")
-    rate = nwb_tree.number(start.attrs["rate"], "rate")
-    if rate <= 0:
-        raise Refused(f"its rate is {rate}, which is not positive")
+    rate, t_start = attributes.number(start.attrs["rate"], "rate"), attributes.number(start[()], "starting_time")
+    require_axis(rate, t_start)
     axis = {
-        "t_start": nwb_tree.number(start[()], "starting_time"),
+        "t_start": t_start,
         "t_start_units": "s",
         "sampling_rate": rate,
         "sampling_rate_units": "Hz",
@@ -133,11 +140,11 @@ def _add_irregular(found: Found, group: h5py.Group, signal: str, fields: dict[st
     timestamps = nwb_tree.dataset_in(group, "timestamps")
     if timestamps is None:
         raise Refused("its timestamps are not a dataset")
+    n_samples = found.arrays[signal].n_samples
+    if timestamps.shape != (n_samples,):
+        raise Refused(f"it has {n_samples} samples but timestamps of the shape {timestamps.shape}")
     times = nwb_tables.times_of(found, timestamps)
-    n_times, n_samples = found.arrays[times].n_samples, found.arrays[signal].n_samples
-    if n_times != n_samples:
-        raise Refused(f"it has {n_samples} samples but {n_times} timestamps")
-    t_start = {"t_start": float(found.blocks[times][0, 0]) if n_times else 0.0, "t_start_units": "s"}
+    t_start = {"t_start": float(found.blocks[times][0, 0]) if n_samples else 0.0, "t_start_units": "s"}
     found.objects.append(
         FoundObject(
             "irsaanalogsignal",
@@ -157,11 +164,13 @@ def _annotations(found: Found, group: h5py.Group, signal: str) -> dict[str, Any]
 
 def _calibration(group: h5py.Group, data: h5py.Dataset) -> Calibration | None:
     """Return ``data · conversion · channel_conversion + offset``, None where that changes nothing."""
-    conversion = nwb_tree.number(data.attrs.get("conversion", 1.0), "conversion")
-    offset = nwb_tree.number(data.attrs.get("offset", 0.0), "offset")
+    conversion = attributes.number(data.attrs.get("conversion", 1.0), "conversion")
+    offset = attributes.number(data.attrs.get("offset", 0.0), "offset")
     gains = np.array([conversion])
-    per_channel = nwb_tree.dataset_in(group, "channel_conversion")
-    if per_channel is not None:
+    if nwb_tree.has(group, "channel_conversion"):
+        per_channel = nwb_tree.dataset_in(group, "channel_conversion")
+        if per_channel is None or per_channel.dtype.kind not in "iuf":
+            raise Refused("its channel_conversion is not one number per channel")
         n_channels = data.shape[1] if data.ndim == 2 else 1
         if per_channel.shape != (n_channels,):
             raise Refused(f"its channel_conversion has the shape {per_channel.shape} for {n_channels} channels")
@@ -178,7 +187,10 @@ def _channel_names(group: h5py.Group, shape: tuple[int, ...]) -> list[str] | Non
     if region is None or len(shape) != 2 or region.shape != (shape[1],) or region.dtype.kind not in "iu":
         return None
     table = region.attrs.get("table")
-    electrodes = group.file[table] if isinstance(table, h5py.Reference) and table else None
+    try:
+        electrodes = group.file[table] if isinstance(table, h5py.Reference) and table else None
+    except (KeyError, ValueError, RuntimeError):  # a reference to what is gone; names are not needed to serve
+        electrodes = None
     if not isinstance(electrodes, h5py.Group):
         return None
     column = next((name for name in ("channel_name", "label", "id") if name in electrodes), None)
@@ -187,4 +199,4 @@ def _channel_names(group: h5py.Group, shape: tuple[int, ...]) -> list[str] | Non
     if names is None or names.ndim != 1 or (len(rows) and not 0 <= rows.min() <= rows.max() < len(names)):
         return None
     every = names[()]
-    return [str(nwb_tree.plain(every[row])) for row in rows]
+    return [str(attributes.plain(every[row])) for row in rows]

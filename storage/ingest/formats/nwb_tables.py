@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import Refused
-from storage.ingest.formats import nwb_tree
+from storage.ingest.formats import attributes, nwb_tree
 from storage.ingest.found import Found, FoundArray, FoundObject, Refusal
 
 SEGMENT = {"segment": "/"}
@@ -69,7 +69,7 @@ def _labels(group: h5py.Group, n_rows: int) -> list[str]:
     if tags is not None:
         ends = _ends(group, "tags", len(tags))
         if ends is not None and len(ends) == n_rows:
-            words = [str(nwb_tree.plain(word)) for word in tags[()]]
+            words = [str(attributes.plain(word)) for word in tags[()]]
             starts = [0, *ends[:-1].tolist()]
             return [", ".join(words[first:last]) for first, last in zip(starts, ends.tolist(), strict=True)]
     return [str(row) for row in range(n_rows)]
@@ -99,7 +99,7 @@ def add_units(found: Found, group: h5py.Group) -> None:
         raise Refused("its spike_times have no index")
     path, faults = found.describe_times(spike_times, ends)
     table = _Units(group, spike_times, path, _columns(group, len(ends)), _intervals(group, len(ends)))
-    starts = np.concatenate([[0], ends[:-1]])
+    starts = np.concatenate([[0], ends])[:-1]
     for row, (first, last, fault) in enumerate(zip(starts.tolist(), ends.tolist(), faults, strict=True)):
         if fault is None:
             _add_unit(found, table, row, first, last)
@@ -109,7 +109,7 @@ def add_units(found: Found, group: h5py.Group) -> None:
 
 def _add_unit(found: Found, table: _Units, row: int, first: int, last: int) -> None:
     place = f"{nwb_tree.path_of(table.group)}[{row}]"
-    told = {key: nwb_tree.plain(values[row]) for key, values in table.columns.items()}
+    told = {key: attributes.plain(values[row]) for key, values in table.columns.items()}
     name = f"unit {told.get('id', row)}"
     annotations = {"nwb_path": place, **{key: value for key, value in told.items() if value is not None}}
     found.objects.append(FoundObject("unit", place, {"name": name, "annotations": annotations}))
@@ -159,6 +159,8 @@ def _columns(group: h5py.Group, n_rows: int) -> dict[str, NDArray[Any]]:
     columns = {}
     for name in group:
         if nwb_tree.has(group, f"{name}_index") or name.endswith("_index") or name == "spike_times":
+            continue
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             continue
         dataset = nwb_tree.dataset_in(group, name)
         is_text = dataset is not None and h5py.check_string_dtype(dataset.dtype) is not None
