@@ -20,7 +20,7 @@ from storage.catalog.arrays import stored_array
 from storage.catalog.files import Datafile
 from storage.catalog.models import Spike
 from storage.errors import SelectionError
-from storage.hdf5.dataset import Samples, Timings
+from storage.hdf5.dataset import Samples
 from storage.reader import Answer, StoredArray, prepare
 from storage.selection import RegularAxis, TimeAxis
 from storage.slices import (
@@ -30,6 +30,7 @@ from storage.slices import (
     request_of,
     slice_datafile,
 )
+from storage.timings import Timings
 
 MAX_RANGES_TOLD = 1000
 SUFFIXES = {"hdf5": "h5", "npy": "npy", "csv": "csv"}

@@ -27,10 +27,10 @@ from storage.catalog.files import Datafile
 from storage.catalog.migrate import migrate
 from storage.catalog.models import TYPES
 from storage.errors import StorageError
-from storage.hdf5.dataset import Timings
 from storage.ingest.demo import write_demo
 from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.register import Options, Outcome, files_at, register
+from storage.timings import Timings
 from storage.units import hertz, require_unit, seconds
 
 DEMO_NAME = "demo.nwb"

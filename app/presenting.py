@@ -14,8 +14,8 @@ from schemas.permalinks import object_permalink
 from schemas.queries import ArrayQuery, ObjectQuery
 from storage.catalog.models import NeoObject
 from storage.errors import FileChanged, FileDamaged, NotStored, SelectionError
-from storage.hdf5.dataset import Timings
 from storage.slices import Downsampled, slice_object
+from storage.timings import Timings
 
 Children = Mapping[str, Sequence[int]]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from storage.hdf5.dataset import Timings
+from storage.timings import Timings
 
 PARTS = ("index", "fetch", "decode", "encode")
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from storage.calibration import Calibration, mean_dtype, quantity_dtype
 from storage.downsample import Bins, Extrema, Part, Sums, entry_sizes, finest_entry, interleave, merged, part_of
-from storage.hdf5.dataset import Chunked, Dataset, DatasetReader, Plan, Samples, Timings
+from storage.hdf5.dataset import Chunked, Dataset, DatasetReader, Plan, Samples
 from storage.ranges import MAX_GAP_NBYTES
 from storage.selection import Selection
+from storage.timings import Timings
 
 MAX_BINS = 1 << 16
 """Bins that one step of a long answer makes."""

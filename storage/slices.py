@@ -12,10 +12,10 @@ from storage.catalog.files import Datafile
 from storage.catalog.models import NeoObject, SpikeTrain
 from storage.downsample import finest_entry
 from storage.errors import SelectionError
-from storage.hdf5.dataset import Timings
 from storage.reader import Reader, ReadRequest, StoredArray
 from storage.selection import RegularAxis, Selection, SliceQuery, TimeAxis, resolve
 from storage.times import IrregularAxis, Side
+from storage.timings import Timings
 from storage.units import decimal
 
 TIME_PARAMETERS = ("start_time", "end_time", "duration")

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from storage.cache import Cache
 from storage.hdf5 import sidecar
-from storage.hdf5.dataset import Samples, Timings
+from storage.hdf5.dataset import Samples
 from storage.objectstore import ObjectStore
 from storage.ranges import ByteRange
 from storage.reader import Reader, StoredArray
+from storage.timings import Timings
 from storage.units import decimal
 
 Side = Literal["left", "right"]

@@ -18,7 +18,7 @@ from storage.catalog import find, permissions
 from storage.catalog.base import PUBLIC
 from storage.catalog.models import ALIASES, TYPES
 from storage.errors import NotFound
-from storage.hdf5.dataset import Timings
+from storage.timings import Timings
 
 electrophysiology = Blueprint("electrophysiology", __name__, url_prefix="/electrophysiology")
 

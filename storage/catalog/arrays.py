@@ -12,11 +12,12 @@ from storage.catalog.files import Datafile
 from storage.catalog.models import NeoObject, Spike
 from storage.errors import SelectionError
 from storage.hdf5.chunk_index import ChunkIndex, grid_of
-from storage.hdf5.dataset import Chunked, Contiguous, Dataset, Timings
+from storage.hdf5.dataset import Chunked, Contiguous, Dataset
 from storage.hdf5.filters import Filter
 from storage.reader import Reader, StoredArray
 from storage.selection import RegularAxis, TimeAxis
 from storage.times import BLOCK_ROWS, IrregularAxis, TimeBlocks
+from storage.timings import Timings
 from storage.units import decimal, hertz, seconds
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -21,6 +19,7 @@ from storage.hdf5.sidecar import MENDED_BY
 from storage.objectstore import ObjectStore
 from storage.ranges import ByteRange, coalesce, split
 from storage.stores.backend import file_name
+from storage.timings import Timings
 
 Samples = NDArray[Any]
 Content = bytes | memoryview
@@ -64,22 +63,6 @@ class Dataset:
     def row_nbytes(self) -> int:
         """Bytes of one row, decoded, all columns."""
         return prod(self.shape[1:]) * self.dtype.itemsize
-
-
-@dataclass(slots=True)
-class Timings:
-    """Seconds spent by part while one answer was read."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def of(self, part: str) -> Iterator[None]:
-        """Count the time inside as spent on ``part``."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - began
 
 
 @dataclass(frozen=True, slots=True)

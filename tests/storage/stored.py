@@ -12,10 +12,11 @@ import numpy as np
 from storage.cache import Cache
 from storage.hdf5 import sidecar
 from storage.hdf5.chunk_index import ChunkIndex
-from storage.hdf5.dataset import Chunked, Contiguous, Dataset, DatasetReader, Timings
+from storage.hdf5.dataset import Chunked, Contiguous, Dataset, DatasetReader
 from storage.hdf5.file import describe
 from storage.reader import Reader, ReadRequest, StoredArray, prepare
 from storage.selection import Selection
+from storage.timings import Timings
 
 DECODERS = ThreadPoolExecutor(2)
 

@@ -14,11 +14,11 @@ import pytest
 
 from storage.errors import FileChanged
 from storage.hdf5 import sidecar
-from storage.hdf5.dataset import Timings
 from storage.objectstore import ObjectStore
 from storage.reader import ReadRequest, prepare
 from storage.selection import Selection, SliceQuery, resolve
 from storage.times import BLOCK_ROWS, IrregularAxis, TimeBlocks
+from storage.timings import Timings
 from tests.s3 import rounds
 from tests.storage.stored import assert_same_bits, read, reader_of, stored_array
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from storage.calibration import Calibration
 from storage.hdf5 import sidecar
-from storage.hdf5.dataset import Timings
 from storage.objectstore import ObjectStore
 from storage.reader import StoredArray
 from storage.selection import Selection, SliceQuery, resolve
 from storage.times import IrregularAxis, TimeBlocks
+from storage.timings import Timings
 from tests.storage.stored import reader_of, stored_dataset
 
 DTYPES = ["<f8", ">f8", "<f4", ">f4", "<i4", ">i8", "<u4", ">u8", "<i2"]

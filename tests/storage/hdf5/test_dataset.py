@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storage.hdf5.dataset import Timings
 from storage.objectstore import ObjectStore
+from storage.timings import Timings
 from tests.storage.stored import assert_same_bits, expected_of, read, reader_of, stored_array
 
 INTEGERS = [f"{order}{kind}{width}" for order in "<>" for kind in "iu" for width in (1, 2, 4, 8)]
