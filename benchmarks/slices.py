@@ -4,7 +4,8 @@
     .venv/bin/python -m benchmarks.slices
 
 A recording of 20 minutes at 30 kHz (float32, gzip and shuffle, chunks of 65536) lies in an S3 server on this
-machine that waits 20 ms before each answer. Figures are medians in milliseconds. The first row is the limit: one round trip.
+machine that waits 20 ms before each answer. Figures are medians in milliseconds. The first row is the limit: one
+round trip.
 """
 
 from __future__ import annotations
