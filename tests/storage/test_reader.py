@@ -124,3 +124,14 @@ def test_one_column_of_a_dataset_is_an_array_of_its_own(store):
     store.put("column.h5", content)
     array = stored_array(store, "column.h5", content, column=2)
     assert_same_bits(read(reader_of(store), array, 5, 95), samples[5:95, 2])
+
+
+@pytest.mark.parametrize(("stop", "kept"), [(1000, True), (40_000, False)])
+def test_a_read_of_a_whole_recording_does_not_push_out_the_rest(store, stop, kept):
+    samples = np.arange(40_000.0)
+    content = content_of(samples, chunks=(1000,))
+    store.put("long.h5", content)
+    reader = reader_of(store, chunk_nbytes=100_000)
+    array = stored_array(store, "long.h5", content)
+    np.testing.assert_array_equal(read(reader, array, 0, stop), samples[:stop])
+    assert bool(reader.datasets.chunk_cache.nbytes) == kept

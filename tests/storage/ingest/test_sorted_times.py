@@ -1,0 +1,38 @@
+"""Which runs of times are sorted, and what bounds each block of them."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage.hdf5.file import describe
+from storage.ingest import sorted_times
+
+values = st.lists(st.one_of(st.integers(0, 9), st.just(np.nan), st.just(np.inf)), max_size=60)
+
+
+@settings(max_examples=200, deadline=None)
+@given(values=values, cuts=st.lists(st.integers(0, 60), max_size=4), chunk=st.sampled_from([None, 1, 4, 7]))
+def test_faults_and_blocks_are_those_of_numpy_whatever_the_window(values, cuts, chunk):
+    times = np.array(values, float)
+    ends = np.array([*sorted(min(cut, len(times)) for cut in cuts), len(times)])
+    with h5py.File.in_memory() as file:
+        dataset = file.create_dataset("t", data=times, chunks=chunk and (chunk,), maxshape=(None,) if chunk else None)
+        whole, sorted_times.WINDOW_ROWS = sorted_times.WINDOW_ROWS, 10
+        try:
+            blocks, faults = sorted_times.check(dataset, describe(dataset), ends)
+        finally:
+            sorted_times.WINDOW_ROWS = whole
+    rows = chunk or sorted_times.BLOCK_ROWS
+    parts = [times[start : start + rows] for start in range(0, len(times), rows)]
+    np.testing.assert_array_equal(blocks, np.array([(part[0], part[-1]) for part in parts]).reshape(-1, 2))
+    for start, stop, fault in zip([0, *ends[:-1]], ends, faults, strict=True):
+        run = times[start:stop]
+        if not np.isfinite(run).all():
+            assert fault == f"{(~np.isfinite(run)).sum()} of its times are not numbers"
+        elif (np.diff(run) < 0).any():
+            assert fault == "its times are not sorted"
+        else:
+            assert fault is None
