@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.postgresql import server
 from tests.s3 import KEYS, S3Server
 
 BUCKET = "recordings"
+
+# The same examples in each run, so that a change and not chance is what fails; HYPOTHESIS_PROFILE=explore takes others.
+CHECKS = [HealthCheck.filter_too_much, HealthCheck.too_slow]
+settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=CHECKS)
+settings.register_profile("explore", deadline=None, suppress_health_check=CHECKS)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 @pytest.fixture(scope="session")
