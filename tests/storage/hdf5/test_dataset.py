@@ -157,7 +157,7 @@ def check(store, case):
         assert_same_bits(got, expected[start:stop])
 
 
-common = settings(deadline=None, suppress_health_check=list(HealthCheck), derandomize=False)
+common = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")
