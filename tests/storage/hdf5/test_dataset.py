@@ -177,7 +177,7 @@ def test_reads_from_a_folder_what_h5py_reads(folder, case):
 
 
 @given(case=cases())
-@settings(common, max_examples=150)
+@settings(common, max_examples=300)
 def test_reads_from_s3_what_h5py_reads(bucket, case):
     check(bucket, case)
 
