@@ -188,13 +188,14 @@ class ListSchema(ObjectSchema):
     id__in = Ids()
 
 
-def list_schema(parent_fields: Iterable[str], *, has_name: bool) -> ListSchema:
-    """Return the schema of lists of a type with these parents."""
+def list_schema(parent_fields: Iterable[str], *, has_name: bool, sliced: bool = True) -> ListSchema:
+    """Return the schema of lists of a type with these parents; unless ``sliced``, slice parameters are unknown."""
     filters: dict[str, fields.Field[Any]] = {parent: Reference() for parent in parent_fields}
     if has_name:
         without_nul = validate.ContainsNoneOf("\0", error="has a NUL, which no name has")
         filters["name"] = fields.String(validate=[validate.Length(max=1000), without_nul])
-    return ListSchema.from_dict(filters, name="FilteredListSchema")()  # type: ignore[return-value]
+    exclude = () if sliced else tuple(ArraySchema().fields)
+    return ListSchema.from_dict(filters, name="FilteredListSchema")(exclude=exclude)  # type: ignore[return-value]
 
 
 def load(schema: Schema, pairs: Iterable[tuple[str, str]]) -> Any:

@@ -132,11 +132,6 @@ def default_method(field_names: Sequence[str], array: StoredArray) -> str:
     return "mean" if is_signal and len(array.shape) <= 2 and array.dtype.kind != "S" else "stride"
 
 
-def uses_times(query: SliceQuery) -> bool:
-    """Whether a query means something only on a time axis."""
-    return any(name in TIME_PARAMETERS for name in query.range_parameters)
-
-
 def _require_form(owner: NeoObject, datafiles: dict[str, Datafile], query: SliceQuery) -> None:
     """Check what of a query does not depend on the axis."""
     signal = datafiles.get("signal")

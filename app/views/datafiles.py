@@ -29,7 +29,7 @@ MESSAGE_TYPE = "object_selected"
 @datafiles.get("/")
 def list_datafiles() -> Response:
     """Answer the datafiles that the caller may read for their own sake."""
-    query = load(list_schema((), has_name=True), request.args.items(multi=True))
+    query = load(list_schema((), has_name=True, sliced=False), request.args.items(multi=True))
     with services().session() as session:
         page = find.list_objects(
             session,

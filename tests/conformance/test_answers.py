@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from app.conditional import json_answer
 from storage.catalog.models import TYPES
 from tests.archive import Archive
 from tests.conformance.conftest import CHANNELS, SAMPLES
@@ -101,6 +102,7 @@ class TestDocuments:
             "float32",
         )
         assert fields["guid"] == array["signal"]["guid"] and fields["units"] == "mv"
+        assert "start_time" in archive.error("/datafiles/?start_time=1", 400)["details"]
         listed = archive.get("/datafiles/?name=array").json["selected"]
         assert fields in [one["fields"] for one in listed]
 
@@ -186,6 +188,17 @@ class TestConditional:
             "?format=npy",
         ]
         assert len({archive.get(link + query).headers["ETag"] for query in queries}) == len(queries)
+
+    def test_times_beside_extrema_have_an_etag_of_their_own(self, archive, ids):
+        address = f"/electrophysiology/irsaanalogsignal/{ids['irsaanalogsignal']}"
+        beside = archive.fields(f"{address}?downsample=4&method=extrema")["times"]["data"]
+        alone = beside.replace("&beside=extrema", "")
+        assert beside != alone and archive.get(beside).data != archive.get(alone).data
+        assert archive.get(beside).headers["ETag"] != archive.get(alone).headers["ETag"]
+
+    def test_what_is_not_public_is_for_private_caches_only(self, archive):
+        with archive.app.test_request_context("/"):
+            assert json_answer(b"{}", public=False).headers["Cache-Control"] == "private, no-cache"
 
     def test_who_may_keep_an_answer(self, archive, signal, permalink):
         for address in (permalink, signal["signal"]["data"]):

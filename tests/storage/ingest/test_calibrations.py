@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import h5py
 import numpy as np
 import pytest
 
+from storage.ingest import register
 from tests.archive import Archive
 from tests.storage.ingest.test_register import write_nwb
 
@@ -114,3 +117,31 @@ def test_a_file_that_no_one_thought_of_does_not_stop_the_next(archive, tmp_path)
         path.write_bytes(bent)
         assert archive.register(path).state in ("registered", "refused")
     assert archive.register(tmp_path / "whole.nwb").state == "registered"
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_registered(archive, tmp_path, monkeypatch):
+    path = write_nwb(tmp_path / "growing.nwb")
+    inspect = register.inspect
+
+    def while_somebody_writes(*arguments):
+        found = inspect(*arguments)
+        write_nwb(path, series=("a",))
+        return found
+
+    monkeypatch.setattr(register, "inspect", while_somebody_writes)
+    outcome = archive.register(path)
+    assert outcome.state == "refused" and "changed while it was read" in outcome.refusals[0].reason
+    assert archive.get("/electrophysiology/block/").json["selected"] == []
+
+
+def test_a_file_that_changes_between_two_ranges_is_told(archive, monkeypatch):
+    signal = archive.add("two versions", np.arange(100.0))
+    path, pread = archive.folder / "two versions.h5", os.pread
+
+    def and_then_somebody_writes(*arguments):
+        content = pread(*arguments)
+        os.utime(path, (1, 1))
+        return content
+
+    monkeypatch.setattr(os, "pread", and_then_somebody_writes)
+    archive.error(signal["signal"]["data"], 409)

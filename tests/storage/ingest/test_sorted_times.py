@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from storage.hdf5.file import describe
 from storage.ingest import sorted_times
 
-values = st.lists(st.one_of(st.integers(0, 9), st.just(np.nan), st.just(np.inf)), max_size=60)
+unsorted = st.lists(st.one_of(st.integers(0, 9), st.just(np.nan), st.just(np.inf)), max_size=60)
+places = st.integers(0, 60)
+nearly_sorted = st.builds(  # so that a fall may be the only one, and at the edge of a window
+    lambda length, fall: [number - 5 * (number == fall) for number in range(length)], places, places
+)
+values = st.one_of(unsorted, nearly_sorted)
 
 
 @settings(max_examples=200, deadline=None)
