@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from storage.objectstore import S3_CLIENTS
 
 MEBIBYTE = 1 << 20
 DATABASES = ("sqlite:///", "postgresql+psycopg://")
@@ -23,6 +25,8 @@ class Settings:
     """Folder of the catalog and the store, where these are not told apart."""
     database_url: str
     store_url: str
+    s3_client: str
+    """What fetches byte ranges of ``s3://``: ``obstore`` or ``s3fs``."""
     chunk_cache_nbytes: int
     """Decoded chunks kept per process."""
     index_cache_nbytes: int
@@ -38,6 +42,7 @@ class Settings:
         ----------
         variables : mapping of str to str
             ``EPHYSTORE_DATA`` (``./data``), ``EPHYSTORE_DATABASE_URL``, ``EPHYSTORE_STORE_URL``,
+            ``EPHYSTORE_S3_CLIENT`` (``obstore``),
             ``EPHYSTORE_CHUNK_CACHE_MB`` (256), ``EPHYSTORE_INDEX_CACHE_MB`` (64) and ``EPHYSTORE_DECODERS``
             (one per processor).
         """
@@ -47,6 +52,7 @@ class Settings:
         return cls(
             data=data,
             database_url=_url(variables, "EPHYSTORE_DATABASE_URL", f"sqlite:///{data}/catalog.sqlite", DATABASES),
+            s3_client=_one_of(variables, "EPHYSTORE_S3_CLIENT", S3_CLIENTS),
             store_url=_url(variables, "EPHYSTORE_STORE_URL", f"file://{data}/store", ("",)),
             chunk_cache_nbytes=_whole(variables, "EPHYSTORE_CHUNK_CACHE_MB", 256) * MEBIBYTE,
             index_cache_nbytes=_whole(variables, "EPHYSTORE_INDEX_CACHE_MB", 64) * MEBIBYTE,
@@ -59,6 +65,15 @@ def _url(variables: Mapping[str, str], name: str, default: str, beginnings: tupl
     if "://" not in url or not url.startswith(beginnings):
         raise BadSetting(f"{name} is not a URL that begins like {default.partition('://')[0]}://, and is known here")
     return url
+
+
+def _one_of(variables: Mapping[str, str], name: str, words: Iterable[str]) -> str:
+    """Return one of a few words; the first is the default."""
+    allowed = list(words)
+    word = variables.get(name) or allowed[0]
+    if word not in allowed:
+        raise BadSetting(f"{name}={word[:40]!r} is none of {', '.join(allowed)}")
+    return word
 
 
 def _whole(variables: Mapping[str, str], name: str, default: int) -> int:

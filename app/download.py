@@ -33,7 +33,7 @@ def response(file: StoredFile, services: Services) -> Response:
 
     def parts() -> Iterator[bytes]:
         for piece in pieces:
-            yield from services.store.get_ranges(file.name, [piece], pin=file.pin)
+            yield from map(bytes, services.store.get_ranges(file.name, [piece], pin=file.pin))
 
     answer = Response(mimetype=MEDIA_TYPE)
     if request.method != "HEAD":

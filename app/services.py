@@ -31,7 +31,7 @@ class Services:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.store = ObjectStore(settings.store_url)
+        self.store = ObjectStore(settings.store_url, s3_client=settings.s3_client)
         self.reader = Reader(
             DatasetReader(
                 store=self.store,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
 from storage.ranges import ByteRange
-from storage.stores.backend import Backend, Stat
+from storage.stores.backend import Backend, Content, Stat
 
 
 class ObjectStore:
@@ -17,6 +17,8 @@ class ObjectStore:
     ----------
     root_url : str
         Where keys live: ``file:///srv/store``, ``s3://bucket/prefix``, ``memory://store``, …
+    s3_client : str
+        Of ``S3_CLIENTS``: what fetches ranges of ``s3://``.
 
     Notes
     -----
@@ -24,14 +26,15 @@ class ObjectStore:
     use, because gunicorn forks after this object exists.
     """
 
-    def __init__(self, root_url: str) -> None:
+    def __init__(self, root_url: str, *, s3_client: str = "obstore") -> None:
         if "://" not in root_url:
             raise ValueError(f"a store is given as a URL such as file:///srv/store, not {root_url!r}")
         self.root_url = root_url.rstrip("/")
+        self._makers: dict[str, Callable[[], Backend]] = {"file": _folder, "s3": S3_CLIENTS[s3_client]}
         self._backends: dict[str, Backend] = {}
         self._lock = threading.Lock()
 
-    def get_ranges(self, name: str, ranges: Sequence[ByteRange], *, pin: str | None = None) -> list[bytes]:
+    def get_ranges(self, name: str, ranges: Sequence[ByteRange], *, pin: str | None = None) -> Sequence[Content]:
         """Return the bytes of each range, fetched side by side.
 
         Raises
@@ -72,20 +75,14 @@ class ObjectStore:
     def _find(self, name: str) -> tuple[Backend, str]:
         url = name if "://" in name else f"{self.root_url}/{name}"
         protocol, _, location = url.partition("://")
-        with self._lock:
-            if protocol not in self._backends:
-                self._backends[protocol] = _backend(protocol)
-            return self._backends[protocol], location
+        if protocol not in self._backends:
+            with self._lock:
+                if protocol not in self._backends:
+                    self._backends[protocol] = self._makers.get(protocol, lambda: _any(protocol))()
+        return self._backends[protocol], location
 
 
-def _backend(protocol: str) -> Backend:
-    """Make the client of a store; imported here, because s3fs alone takes 0.2 s."""
-    makers: dict[str, Callable[[], Backend]] = {"file": _folder, "s3": _s3}
-    if protocol in makers:
-        return makers[protocol]()
-    from storage.stores.any import AnyStore
-
-    return AnyStore(protocol)
+# Clients are imported here, because s3fs alone takes 0.2 s.
 
 
 def _folder() -> Backend:
@@ -94,7 +91,22 @@ def _folder() -> Backend:
     return Folder()
 
 
-def _s3() -> Backend:
+def _s3_by_obstore() -> Backend:
     from storage.stores.s3 import S3
 
     return S3()
+
+
+def _s3_by_s3fs() -> Backend:
+    from storage.stores.s3_fsspec import S3fs
+
+    return S3fs()
+
+
+def _any(protocol: str) -> Backend:
+    from storage.stores.any import AnyStore
+
+    return AnyStore(protocol)
+
+
+S3_CLIENTS: dict[str, Callable[[], Backend]] = {"obstore": _s3_by_obstore, "s3fs": _s3_by_s3fs}

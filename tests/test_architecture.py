@@ -44,7 +44,7 @@ def test_a_library_stays_in_its_layer(library):
             assert library not in set(imported(path)), path
 
 
-def test_fsspec_is_seen_only_by_the_stores():
+def test_clients_of_stores_are_seen_only_by_the_stores():
     for path in (ROOT / "storage").rglob("*.py"):
         if path.parent.name != "stores":
-            assert not {"fsspec", "s3fs", "botocore"} & set(imported(path)), path
+            assert not {"fsspec", "s3fs", "boto3", "botocore", "obstore"} & set(imported(path)), path

@@ -18,11 +18,10 @@ from storage.hdf5.filters import DamagedChunk, Filter, decode
 from storage.hdf5.sidecar import MENDED_BY
 from storage.objectstore import ObjectStore
 from storage.ranges import ByteRange, coalesce, split
-from storage.stores.backend import file_name
+from storage.stores.backend import Content, file_name
 from storage.timings import Timings
 
 Samples = NDArray[Any]
-Content = bytes | memoryview
 MAX_OFFSET = 1 << 63
 
 

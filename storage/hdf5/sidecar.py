@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from storage.errors import FileChanged, FileDamaged, NotStored
 from storage.objectstore import ObjectStore
 from storage.ranges import ByteRange
+from storage.stores.backend import Content
 
 FORMAT_VERSION = 1
 MENDED_BY = "registering its file again makes it anew"
@@ -48,7 +49,7 @@ def dump(arrays: Mapping[str, NDArray[np.generic]]) -> tuple[bytes, dict[str, in
     return file.getvalue(), offsets
 
 
-def fetch(store: ObjectStore, key: str, ranges: Sequence[ByteRange]) -> list[bytes]:
+def fetch(store: ObjectStore, key: str, ranges: Sequence[ByteRange]) -> Sequence[Content]:
     """Return byte ranges of a sidecar; raises NotStored or FileDamaged, saying what makes it anew."""
     try:
         return store.get_ranges(key, ranges)

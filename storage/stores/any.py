@@ -9,7 +9,7 @@ import fsspec
 
 from storage.errors import FileChanged, NotStored, StoreAway
 from storage.ranges import ByteRange
-from storage.stores.backend import Stat, file_name
+from storage.stores.backend import Content, Stat, file_name
 
 VERSIONS = ("ETag", "etag", "version", "mtime", "LastModified", "modified", "created")
 """What the file systems of fsspec call what changes with the content, best first."""
@@ -25,7 +25,7 @@ class AnyStore:
             raise NotStored(f"no store is known for {protocol}:// ({error})") from error
         self._protocol = protocol
 
-    def get_ranges(self, location: str, ranges: Sequence[ByteRange], pin: str | None) -> list[bytes]:
+    def get_ranges(self, location: str, ranges: Sequence[ByteRange], pin: str | None) -> Sequence[Content]:
         """Return the bytes of each range, if the file has this pin before and after."""
         before = self.stat(location).pin
         paths = [self._path(location)] * len(ranges)

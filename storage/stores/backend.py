@@ -9,6 +9,9 @@ from typing import BinaryIO, Protocol
 
 from storage.ranges import ByteRange
 
+Content = bytes | memoryview
+"""What was fetched; read-only."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stat:
@@ -22,7 +25,7 @@ class Stat:
 class Backend(Protocol):
     """One kind of store. A ``location`` is what follows the protocol: ``bucket/key`` or ``/folder/file``."""
 
-    def get_ranges(self, location: str, ranges: Sequence[ByteRange], pin: str | None) -> list[bytes]:
+    def get_ranges(self, location: str, ranges: Sequence[ByteRange], pin: str | None) -> Sequence[Content]:
         """Return the bytes of each range, exactly as long as asked, all of the file with this pin."""
 
     def stat(self, location: str) -> Stat:

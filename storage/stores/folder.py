@@ -12,13 +12,13 @@ from typing import BinaryIO
 
 from storage.errors import FileChanged, NotStored, StoreAway
 from storage.ranges import ByteRange
-from storage.stores.backend import Stat, file_name
+from storage.stores.backend import Content, Stat, file_name
 
 
 class Folder:
     """The ``file://`` store; a location is an absolute path."""
 
-    def get_ranges(self, location: str, ranges: Sequence[ByteRange], pin: str | None) -> list[bytes]:
+    def get_ranges(self, location: str, ranges: Sequence[ByteRange], pin: str | None) -> Sequence[Content]:
         """Return the bytes of each range; the file must have this pin before and after."""
         with _named_errors(location), _opened(location) as file:
             descriptor = file.fileno()

@@ -1,120 +1,153 @@
-"""The ``s3://`` store: s3fs, with every range pinned to the version that was indexed."""
+"""The ``s3://`` store: ranges by obstore, each pinned to the version that was indexed; all else by s3fs."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Callable, Sequence
-from typing import Any, BinaryIO, TypeVar, cast
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import aiohttp
-import s3fs
+import boto3
+import obstore
+from botocore import UNSIGNED
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
-from fsspec.asyn import sync
+from obstore.auth.boto3 import Boto3CredentialProvider
+from obstore.exceptions import BaseError, PermissionDeniedError, PreconditionError, UnauthenticatedError
+from obstore.store import S3Store
 
 from storage.errors import FileChanged, NotStored, StoreAway
 from storage.ranges import ByteRange
-from storage.stores.backend import Stat, file_name
+from storage.stores.backend import Content, Stat, file_name
+from storage.stores.side_by_side import SideBySide
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from obstore import GetOptions
+    from obstore.store import ClientConfig, RetryConfig
 
-SIDE_BY_SIDE = 32
-"""Requests of one call that are under way at once."""
+    from storage.stores.s3_fsspec import S3fs
 
-CLIENT = {
-    "connect_timeout": 3,
-    "read_timeout": 7,
-    "retries": {"total_max_attempts": 2},
-    "max_pool_connections": 128,
-}
+CLIENT: ClientConfig = {"connect_timeout": "3s", "read_timeout": "7s", "timeout": "60s"}
+RETRIES: RetryConfig = {"max_retries": 1, "retry_timeout": timedelta(seconds=14)}
 """A store that never says anything is given up after 14 s, one where nobody listens at once."""
 
-PARSING_BLOCK_NBYTES = 1 << 20
+CREDENTIALS_LAST = timedelta(minutes=10)
+"""What botocore hands out is valid for at least as long."""
 
-GONE = {"404", "NoSuchKey", "NoSuchBucket"}
-OTHER_FILE = {"412", "PreconditionFailed", "416", "InvalidRange"}
+PAST_THE_END = "416"
+
+ODD_KEY = re.compile(r"^/|//|/$|(^|/)\.\.?(/|$)|[\x00-\x1f\x7f]")
+"""Keys that S3 allows and obstore takes for others or none."""
 
 
 class S3:
-    """Reached by the standard ``AWS_*`` variables; ``EPHYSTORE_S3_ANONYMOUS=1`` reads public buckets."""
+    """Reached by the standard ``AWS_*`` variables; ``EPHYSTORE_S3_ANONYMOUS=1`` reads public buckets.
+
+    Notes
+    -----
+    boto3 tells where S3 is, the region and the credentials, so that every variable and file which it knows counts.
+    """
 
     def __init__(self) -> None:
-        anonymous = os.environ.get("EPHYSTORE_S3_ANONYMOUS", "") not in ("", "0")
-        self._files = s3fs.S3FileSystem(
-            anon=anonymous, config_kwargs=CLIENT, use_listings_cache=False, skip_instance_cache=True
-        )
-        self._files.retries = 1  # its own, around those of the client
+        self._is_anonymous = os.environ.get("EPHYSTORE_S3_ANONYMOUS", "") not in ("", "0")
+        self._buckets: dict[str, S3Store] = {}
+        self._side_by_side = SideBySide()
 
-    def get_ranges(self, location: str, ranges: Sequence[ByteRange], pin: str | None) -> list[bytes]:
+    def get_ranges(self, location: str, ranges: Sequence[ByteRange], pin: str | None) -> Sequence[Content]:
         """Return the bytes of each range: one GET each, with ``If-Match``, side by side; nothing else is asked."""
-        name = file_name(location)
-        return _named_errors(name, lambda: sync(self._files.loop, self._get_ranges, location, ranges, pin))
+        bucket, _, key = location.partition("/")
+        if ODD_KEY.search(key):
+            return self._s3fs.get_ranges(location, ranges, pin)
+        name = file_name(key)
+
+        def get(part: ByteRange) -> Content:
+            with _named_errors(name):
+                asked: GetOptions = {"range": (part.byte_offset, part.end)}
+                if pin:
+                    asked["if_match"] = pin
+                content = memoryview(obstore.get(store, key, options=asked).bytes())
+            if len(content) != part.nbytes:
+                raise FileChanged(f"{name} is shorter than when it was registered")
+            return content
+
+        with _named_errors(name):
+            store = self._buckets.get(bucket) or self._buckets.setdefault(bucket, self._connect(bucket))
+        return self._side_by_side.map(get, ranges)
 
     def stat(self, location: str) -> Stat:
         """Return size and ETag."""
-        found = _named_errors(file_name(location), lambda: self._files.info(location, refresh=True))
-        if found["type"] != "file":
-            raise NotStored(f"{file_name(location)} is not in the store: it is a prefix")
-        return Stat(int(found["size"]), str(found["ETag"]))
+        return self._s3fs.stat(location)
 
     def open(self, location: str) -> BinaryIO:
         """Open a file for parsing, in blocks that are kept."""
-        file = _named_errors(
-            file_name(location),
-            lambda: self._files.open(location, "rb", block_size=PARSING_BLOCK_NBYTES, cache_type="blockcache"),
-        )
-        if file.details["type"] != "file":
-            raise NotStored(f"{file_name(location)} is not in the store: it is a prefix")
-        return cast(BinaryIO, file)
+        return self._s3fs.open(location)
 
     def put(self, location: str, content: bytes) -> None:
         """Store a whole file by one PUT."""
-        _named_errors(file_name(location), lambda: self._files.pipe_file(location, content))
-
-    async def _get_ranges(self, location: str, ranges: Sequence[ByteRange], pin: str | None) -> list[bytes]:
-        bucket, _, key = location.partition("/")
-        pinned = {"IfMatch": pin} if pin else {}
-        places = asyncio.Semaphore(SIDE_BY_SIDE)
-
-        async def get(part: ByteRange) -> bytes:
-            span = f"bytes={part.byte_offset}-{part.end - 1}"
-            async with places:
-                answer = await self._files._call_s3("get_object", Bucket=bucket, Key=key, Range=span, **pinned)
-                async with answer["Body"] as body:
-                    content = cast(bytes, await body.read())
-            if len(content) != part.nbytes:
-                raise FileChanged(f"{file_name(key)} is shorter than when it was registered")
-            return content
-
-        return await asyncio.gather(*(get(part) for part in ranges))
+        self._s3fs.put(location, content)
 
     def list(self, location: str) -> list[str]:
         """Return the file itself, or all keys below a prefix."""
-        found = _named_errors(file_name(location), lambda: self._files.find(location.rstrip("/")))
-        if not found:
-            raise NotStored(f"s3://{location} holds no file")
-        return sorted(str(path) for path in found if not str(path).endswith("/"))
+        return self._s3fs.list(location)
+
+    @cached_property
+    def _s3fs(self) -> S3fs:
+        """Made where it is first needed: reading alone never needs it, and importing it takes 0.2 s."""
+        from storage.stores.s3_fsspec import S3fs
+
+        return S3fs()
+
+    def _connect(self, bucket: str) -> S3Store:
+        """Return the client of a bucket; it connects at its first request."""
+        session = boto3.Session()
+        client = session.client("s3", config=Config(signature_version=UNSIGNED) if self._is_anonymous else None)
+        endpoint, region = client.meta.endpoint_url, client.meta.region_name
+        is_aws = endpoint.endswith(".amazonaws.com")
+        return S3Store(
+            bucket,
+            endpoint=None if is_aws else endpoint,
+            region=region_of(bucket, client) if is_aws else region,
+            virtual_hosted_style_request=is_aws and "." not in bucket,
+            skip_signature=self._is_anonymous,
+            credential_provider=None if self._is_anonymous else _credentials(session),
+            client_options={**CLIENT, "allow_http": endpoint.startswith("http://")},
+            retry_config=RETRIES,
+        )
 
 
-def _named_errors(name: str, ask: Callable[[], T]) -> T:
-    """Ask the store, and name what went wrong after what was asked for."""
+def region_of(bucket: str, client: Any) -> str:
+    """Return the region of a bucket, which AWS tells to anyone who asks in whichever region."""
     try:
-        return ask()
-    except (TimeoutError, OSError, ClientError, BotoCoreError, aiohttp.ClientError) as error:
-        code = _code(error)
-        if code in GONE or isinstance(error, FileNotFoundError):
-            raise NotStored(f"{name} is not in the store") from error
-        if code in OTHER_FILE:
+        answer = client.head_bucket(Bucket=bucket)["ResponseMetadata"]
+    except ClientError as error:
+        answer = error.response["ResponseMetadata"]
+    return str(answer["HTTPHeaders"].get("x-amz-bucket-region") or client.meta.region_name)
+
+
+def _credentials(session: boto3.Session) -> Boto3CredentialProvider:
+    try:
+        return Boto3CredentialProvider(session, ttl=CREDENTIALS_LAST)
+    except ValueError as error:
+        raise NoCredentialsError from error
+
+
+@contextmanager
+def _named_errors(name: str) -> Iterator[None]:
+    """Name what went wrong after what was asked for."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotStored(f"{name} is not in the store") from error
+    except PreconditionError as error:
+        raise FileChanged(f"{name} is not the file that was registered: it was changed since") from error
+    except (PermissionDeniedError, UnauthenticatedError) as error:
+        raise StoreAway(f"the store of {name} may not be read with these credentials") from error
+    except NoCredentialsError as error:
+        raise StoreAway(f"there are no credentials for the store of {name}") from error
+    except (BaseError, BotoCoreError, OSError) as error:
+        if PAST_THE_END in str(error):
             raise FileChanged(f"{name} is not the file that was registered: it was changed since") from error
-        if isinstance(error, PermissionError):
-            raise StoreAway(f"the store of {name} may not be read with these credentials") from error
-        if isinstance(error, NoCredentialsError):
-            raise StoreAway(f"there are no credentials for the store of {name}") from error
         raise StoreAway(f"the store of {name} does not answer; try again later") from error
-
-
-def _code(error: Any) -> str:
-    """Return the error code of S3 behind an error of s3fs."""
-    client_error = error if isinstance(error, ClientError) else error.__cause__
-    response = getattr(client_error, "response", None) or {}
-    return str(response.get("Error", {}).get("Code", ""))

@@ -12,8 +12,9 @@ from itertools import count
 import pytest
 
 from storage.errors import FileChanged, NotStored, StoreAway
-from storage.objectstore import ObjectStore
+from storage.objectstore import S3_CLIENTS, ObjectStore
 from storage.ranges import ByteRange
+from storage.stores.s3 import region_of
 from tests.s3 import S3Server
 
 CONTENT = bytes(range(256)) * 300
@@ -32,20 +33,28 @@ NAMES = [
 number = count()
 
 
-@pytest.fixture(params=["file", "memory", "s3"])
-def root(request, tmp_path):
-    """An empty place of each kind."""
-    if request.param == "file":
-        return f"file://{tmp_path}"
-    if request.param == "s3":
+@pytest.fixture(params=["file", "memory", "s3 by obstore", "s3 by s3fs"])
+def store(request, tmp_path):
+    """An empty store of each kind."""
+    kind, _, client = request.param.partition(" by ")
+    if kind == "file":
+        return ObjectStore(f"file://{tmp_path}")
+    if kind == "s3":
         request.getfixturevalue("s3")
-        return f"s3://recordings/place{next(number)}"
-    return f"memory://place{next(number)}"
+        return ObjectStore(f"s3://recordings/place{next(number)}", s3_client=client)
+    return ObjectStore(f"memory://place{next(number)}")
 
 
 @pytest.fixture
-def store(root):
-    return ObjectStore(root)
+def root(store):
+    """Where its files are."""
+    return store.root_url
+
+
+@pytest.fixture(params=S3_CLIENTS)
+def s3_store(request):
+    """Makes stores of S3, by each client in turn."""
+    return lambda url: ObjectStore(url, s3_client=request.param)
 
 
 class TestEveryStore:
@@ -173,9 +182,9 @@ class TestFolder:
 
 class TestS3:
     @pytest.fixture
-    def store(self, s3):
+    def store(self, s3, s3_store):
         s3.put("recordings/counted/a.h5", CONTENT)
-        store = ObjectStore("s3://recordings/counted")
+        store = s3_store("s3://recordings/counted")
         store.stat("a.h5")
         s3.clear()
         return store
@@ -190,8 +199,30 @@ class TestS3:
             ("GET", "/recordings/counted/a.h5", f"bytes={r.byte_offset}-{r.end - 1}", pin, r.nbytes) for r in ranges
         )
 
-    def test_a_new_client_asks_nothing_before_its_first_range(self, s3, store):
-        ObjectStore("s3://recordings/counted").get_ranges("a.h5", [ByteRange(3, 4)])
+    @pytest.mark.parametrize("key", ["a//b.h5", "/a.h5", "a/./b.h5", "a/../b.h5", "x\ty.h5"])
+    def test_a_key_that_only_s3_allows_is_that_key(self, s3, s3_store, key):
+        s3.put(f"recordings/{key}", key.encode())
+        assert s3_store("s3://recordings").get_ranges(f"s3://recordings/{key}", [ByteRange(0, len(key))]) == [
+            key.encode()
+        ]
+
+    def test_a_public_bucket_is_read_without_keys(self, s3, s3_store, monkeypatch, tmp_path):
+        s3.create_bucket("public")
+        s3.put("public/a.h5", CONTENT)
+        allow = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::public/*"}
+        s3.client.put_bucket_policy(Bucket="public", Policy=json.dumps({"Version": "2012-10-17", "Statement": [allow]}))
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("EPHYSTORE_S3_ANONYMOUS", "1")
+        assert s3_store("s3://public").get_ranges("a.h5", [ByteRange(7, 9)]) == [CONTENT[7:16]]
+
+    def test_a_bucket_tells_its_region(self, s3):
+        s3.client.create_bucket(Bucket="far-away", CreateBucketConfiguration={"LocationConstraint": "ap-southeast-2"})
+        assert region_of("far-away", s3.client) == "ap-southeast-2"
+        assert region_of("no-such-bucket", s3.client) == "us-east-1"
+
+    def test_a_new_client_asks_nothing_before_its_first_range(self, s3, store, s3_store):
+        s3_store("s3://recordings/counted").get_ranges("a.h5", [ByteRange(3, 4)])
         assert [(r.method, r.range, r.if_match) for r in s3.requests] == [("GET", "bytes=3-6", None)]
 
     def test_a_stat_is_one_head_each_time(self, s3, store):
@@ -208,31 +239,32 @@ class TestS3:
             store.get_ranges("s3://no-such-bucket/a.h5", [ByteRange(0, 4)])
 
     def test_what_may_not_be_read_says_so(self, s3, store):
+        bucket = f"closed{next(number)}"
         deny = {
             "Effect": "Deny",
             "Principal": "*",
             "Action": "s3:*",
-            "Resource": ["arn:aws:s3:::closed", "arn:aws:s3:::closed/*"],
+            "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
         }
-        s3.create_bucket("closed")
-        s3.put("closed/a.h5", CONTENT)
-        s3.client.put_bucket_policy(Bucket="closed", Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
+        s3.create_bucket(bucket)
+        s3.put(f"{bucket}/a.h5", CONTENT)
+        s3.client.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
         for ask in (
-            lambda: store.get_ranges("s3://closed/a.h5", [ByteRange(0, 4)]),
-            lambda: store.stat("s3://closed/a.h5"),
-            lambda: store.list("s3://closed/a.h5"),
+            lambda: store.get_ranges(f"s3://{bucket}/a.h5", [ByteRange(0, 4)]),
+            lambda: store.stat(f"s3://{bucket}/a.h5"),
+            lambda: store.list(f"s3://{bucket}/a.h5"),
         ):
             with pytest.raises(StoreAway, match="may not be read with these credentials"):
                 ask()
 
-    def test_no_credentials_at_all_says_so(self, s3, monkeypatch, tmp_path):
+    def test_no_credentials_at_all_says_so(self, s3, monkeypatch, tmp_path, s3_store):
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.delenv(name)
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
         monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
         with pytest.raises(StoreAway, match="credentials"):
-            ObjectStore("s3://recordings").get_ranges("a.h5", [ByteRange(0, 4)])
+            s3_store("s3://recordings").get_ranges("a.h5", [ByteRange(0, 4)])
 
 
 class TestStoreAway:
@@ -249,31 +281,31 @@ class TestStoreAway:
                 ask()
             assert time.monotonic() - began < limit_s
 
-    def test_a_server_that_was_stopped(self, s3, monkeypatch):
+    def test_a_server_that_was_stopped(self, s3, monkeypatch, s3_store):
         server = S3Server()
         server.put("recordings/away/a.h5", CONTENT)
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
-        store = ObjectStore("s3://recordings/away")
+        store = s3_store("s3://recordings/away")
         assert store.get_ranges("a.h5", [ByteRange(0, 4)]) == [CONTENT[:4]]
         server.stop()
         self.assert_away_within(5, store)
 
-    def test_a_port_where_nobody_listens(self, s3, monkeypatch):
+    def test_a_port_where_nobody_listens(self, s3, monkeypatch, s3_store):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
-        self.assert_away_within(5, ObjectStore("s3://recordings/away"))
+        self.assert_away_within(5, s3_store("s3://recordings/away"))
 
-    def test_a_store_that_comes_back_is_read_again(self, s3, monkeypatch):
+    def test_a_store_that_comes_back_is_read_again(self, s3, monkeypatch, s3_store):
         server = S3Server()
         server.put("recordings/away/a.h5", CONTENT)
-        store = ObjectStore("s3://recordings/away")
+        store = s3_store("s3://recordings/away")
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
         store.get_ranges("a.h5", [ByteRange(0, 4)])
         server.cut()
         assert store.get_ranges("a.h5", [ByteRange(0, 4)]) == [CONTENT[:4]]
         server.stop()
 
-    def test_an_answer_that_breaks_off_is_never_handed_out(self, s3, monkeypatch):
+    def test_an_answer_that_breaks_off_is_never_handed_out(self, s3, monkeypatch, s3_store):
         head = b"HTTP/1.1 206 Partial Content\r\nContent-Length: 100\r\nContent-Range: bytes 0-99/200\r\n\r\n"
         with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -290,5 +322,5 @@ class TestStoreAway:
             threading.Thread(target=answer_half, daemon=True).start()
             monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{listening.getsockname()[1]}")
             with pytest.raises(StoreAway, match="does not answer"):
-                ObjectStore("s3://recordings").get_ranges("a.h5", [ByteRange(0, 100)])
+                s3_store("s3://recordings").get_ranges("a.h5", [ByteRange(0, 100)])
             listening.shutdown(socket.SHUT_RDWR)
