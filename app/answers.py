@@ -19,6 +19,7 @@ from schemas.queries import ArrayQuery
 from storage.catalog.arrays import stored_array
 from storage.catalog.files import Datafile
 from storage.catalog.models import Spike
+from storage.catalog.uses import Use
 from storage.errors import SelectionError
 from storage.hdf5.dataset import Samples
 from storage.reader import Answer, StoredArray, prepare
@@ -90,16 +91,14 @@ class ArrayAnswer:
         return response
 
 
-def answer_array(
-    datafile: Datafile, uses: Sequence[tuple[Any, str]], query: ArrayQuery, services: Services
-) -> ArrayAnswer:
+def answer_array(datafile: Datafile, uses: Sequence[Use], query: ArrayQuery, services: Services) -> ArrayAnswer:
     """Work out the answer to what was asked of a datafile.
 
     Parameters
     ----------
     datafile : Datafile
-    uses : sequence of (object, field)
-        Objects that link it and that the caller may read.
+    uses : sequence of Use
+        By objects that the caller may read.
     query : ArrayQuery
     services : Services
 
@@ -115,14 +114,14 @@ def answer_array(
     """
     timings = Timings()
     array = stored_array(datafile)
-    owners = [owner for owner, _ in uses if not isinstance(owner, Spike)]
-    if uses and not owners and not query.slice.is_empty:
+    sliced = [use for use in uses if use.type_name != Spike.type_name]
+    if uses and not sliced and not query.slice.is_empty:
         raise SelectionError("the waveform of a spike is short and not sliced", *query.slice.range_parameters)
-    axis = datafile_axis(array, owners, services.reader, timings)
+    axis = datafile_axis(array, sliced, services.reader, timings)
     asked = slice_datafile(array, query.slice, axis, services.reader, beside=query.beside, entry=query.entry)
-    method = default_method([field for _, field in uses], array)
+    method = default_method([use.field for use in uses], array)
     answer = prepare(array, request_of(array, asked, method, scaled=query.scaled), timings)
-    form = Form(datafile.guid, answer.shape, answer.dtype, _attributes(datafile, array, answer, axis, owners))
+    form = Form(datafile.guid, answer.shape, answer.dtype, _attributes(datafile, array, answer, axis, sliced))
     format = query.format or _accepted() or "hdf5"
     etag = tag(form, asked, answer.request, format)
     return ArrayAnswer(datafile, answer, form, format, etag)
@@ -134,21 +133,21 @@ def _accepted() -> str | None:
 
 
 def _attributes(
-    datafile: Datafile, array: StoredArray, answer: Answer, axis: TimeAxis, owners: Sequence[Any]
+    datafile: Datafile, array: StoredArray, answer: Answer, axis: TimeAxis, uses: Sequence[Use]
 ) -> dict[str, Attribute]:
     """Return what is told on the dataset, by the names of the contract."""
     asked, selection = answer.request, answer.request.selection
     told: dict[str, Attribute] = {} if datafile.units is None else {"units": datafile.units}
     if isinstance(axis, RegularAxis):
-        owner = owners[0]
-        rate = owner.sampling_rate
+        use = uses[0]
+        rate = use.sampling_rate
         if asked.points is not None:
             rate = answered_rate(rate, answer.shape[0], len(selection))
         told |= {
             "t_start": float(axis.time_of(selection.start)),
-            "t_start_units": owner.t_start_units,
+            "t_start_units": use.t_start_units,
             "sampling_rate": float(rate),
-            "sampling_rate_units": owner.sampling_rate_units,
+            "sampling_rate_units": use.sampling_rate_units,
         }
     told |= {"start_index": selection.start, "end_index": selection.stop}
     if asked.points is not None:

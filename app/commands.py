@@ -20,7 +20,7 @@ from app.presenting import selected_object
 from app.services import Services, services
 from schemas import numbers
 from schemas.permalinks import object_permalink
-from schemas.queries import ObjectSchema, load
+from schemas.queries import OBJECT, load
 from storage.catalog.arrays import regular_axis
 from storage.catalog.base import ACTIVE, PUBLIC
 from storage.catalog.files import Datafile
@@ -205,7 +205,7 @@ def _example(found: Services) -> tuple[str, str, str] | None:
             row = session.scalars(select(model).where(*public).order_by(model.id).limit(1)).unique().first()
         if row is not None:
             asked = _middle(row) | {"downsample": str(WELCOME_POINTS), "format": "json"}
-            query = load(ObjectSchema(), asked.items())
+            query = load(OBJECT, asked.items())
             entry = selected_object(row, query, {}, found, Timings())
             link = entry["fields"][row.time_field or "signal"]["data"]
             return object_permalink(type_name, row.id), urlencode(asked), link

@@ -42,6 +42,7 @@ class Services:
         )
         self._searchers = ThreadPoolExecutor(OBJECTS_AT_ONCE, thread_name_prefix="search")
         self._engine: Engine | None = None
+        self._reading: Engine | None = None
         self._lock = threading.Lock()
 
     @property
@@ -54,7 +55,9 @@ class Services:
 
     def session(self) -> Session:
         """Return a session that reads; rows stay usable after it is closed."""
-        return Session(self.engine, expire_on_commit=False)
+        if self._reading is None:
+            self._reading = database.for_reading(self.engine)
+        return Session(self._reading, expire_on_commit=False)
 
     def side_by_side(self, work: Callable[[In], Out], things: Iterable[In]) -> list[Out]:
         """Return what ``work`` makes of each thing, in order."""

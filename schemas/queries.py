@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Any, TypeVar
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
@@ -151,6 +152,9 @@ class ArraySchema(Schema):
         return _array_query(data)
 
 
+ARRAY_FIELDS = frozenset(ArraySchema().fields)
+
+
 class DatafileSchema(ArraySchema):
     """What may be asked of a datafile."""
 
@@ -175,8 +179,7 @@ class ObjectSchema(ArraySchema, DetailSchema):
             data.pop("q"),
             {name: data.pop(name) for name in ("offset", "max_results") if name in data},
         )
-        own = ArraySchema().fields
-        filters = {name: data.pop(name) for name in list(data) if name not in own}
+        filters = {name: data.pop(name) for name in list(data) if name not in ARRAY_FIELDS}
         return ObjectQuery(_array_query(data), detail, filters, **page)
 
 
@@ -188,13 +191,21 @@ class ListSchema(ObjectSchema):
     id__in = Ids()
 
 
-def list_schema(parent_fields: Iterable[str], *, has_name: bool, sliced: bool = True) -> ListSchema:
+# Schemas that do not depend on what is asked for are made once: making one takes longer than loading a query with it.
+DATAFILE = DatafileSchema()
+DETAIL = DetailSchema()
+OBJECT = ObjectSchema()
+NOTHING = Schema()
+
+
+@cache
+def list_schema(parent_fields: tuple[str, ...], *, has_name: bool, sliced: bool = True) -> ListSchema:
     """Return the schema of lists of a type with these parents; unless ``sliced``, slice parameters are unknown."""
     filters: dict[str, fields.Field[Any]] = {parent: Reference() for parent in parent_fields}
     if has_name:
         without_nul = validate.ContainsNoneOf("\0", error="has a NUL, which no name has")
         filters["name"] = fields.String(validate=[validate.Length(max=1000), without_nul])
-    exclude = () if sliced else tuple(ArraySchema().fields)
+    exclude = () if sliced else tuple(ARRAY_FIELDS)
     return ListSchema.from_dict(filters, name="FilteredListSchema")(exclude=exclude)  # type: ignore[return-value]
 
 

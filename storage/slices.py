@@ -10,6 +10,7 @@ from typing import Any
 from storage.catalog.arrays import axis_of, stored_array
 from storage.catalog.files import Datafile
 from storage.catalog.models import NeoObject, SpikeTrain
+from storage.catalog.uses import Use
 from storage.downsample import finest_entry
 from storage.errors import SelectionError
 from storage.reader import Reader, ReadRequest, StoredArray
@@ -297,12 +298,12 @@ class CountingAxis:
         )
 
 
-def datafile_axis(array: StoredArray, owners: Sequence[Any], reader: Reader, timings: Timings) -> TimeAxis:
+def datafile_axis(array: StoredArray, uses: Sequence[Use], reader: Reader, timings: Timings) -> TimeAxis:
     """Return the axis that the objects which use a datafile agree on, else one that only counts."""
     axes: dict[object, TimeAxis] = {}
-    for owner in owners:
-        axis = axis_of(owner, reader, timings)
-        axes.setdefault((owner.times_id, axis.unit) if isinstance(axis, IrregularAxis) else axis, axis)
+    for use in uses:
+        axis = axis_of(use, reader, timings)
+        axes.setdefault((use.times_id, axis.unit) if isinstance(axis, IrregularAxis) else axis, axis)
     if len(axes) == 1:
         return next(iter(axes.values()))
     return CountingAxis(array.n_samples, any(axis.may_be_silent for axis in axes.values()), len(axes))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint, Response, request
-from marshmallow import Schema
+from sqlalchemy.orm import Session
 
 from app import download
 from app.answers import answer_array
@@ -15,10 +15,11 @@ from app.documents import document
 from app.services import services
 from schemas.objects import DatafileDocumentSchema, Shown
 from schemas.permalinks import datafile_permalink
-from schemas.queries import DatafileSchema, DetailSchema, list_schema, load
+from schemas.queries import DATAFILE, DETAIL, NOTHING, list_schema, load
 from storage.catalog import find, permissions
 from storage.catalog.base import PUBLIC
 from storage.catalog.files import Datafile
+from storage.catalog.uses import Use, datafile_and_uses
 
 datafiles = Blueprint("datafiles", __name__, url_prefix="/datafiles")
 
@@ -47,8 +48,9 @@ def list_datafiles() -> Response:
 @datafiles.get("/<id:datafile_id>/")
 def get_datafile(datafile_id: int) -> Response:
     """Answer the selected samples in the asked format."""
-    query = load(DatafileSchema(), request.args.items(multi=True))
-    datafile, uses, public = _readable(datafile_id)
+    query = load(DATAFILE, request.args.items(multi=True))
+    with services().session() as session:
+        datafile, uses, public = _readable(session, datafile_id)
     found = answer_array(datafile, uses, query, services())
     if query.explain:
         content = document([found.plan(services())], message="Here is the plan.", message_type="plan")
@@ -59,8 +61,10 @@ def get_datafile(datafile_id: int) -> Response:
 @datafiles.get("/<id:datafile_id>/info/")
 def get_info(datafile_id: int) -> Response:
     """Answer the datafile's document."""
-    query = load(DetailSchema(), request.args.items(multi=True))
-    datafile, _, public = _readable(datafile_id)
+    query = load(DETAIL, request.args.items(multi=True))
+    with services().session() as session:
+        _, _, public = _readable(session, datafile_id)
+        datafile = find.get(session, Datafile, datafile_id)
     content = document([_entry(datafile, query["q"])], message=MESSAGE, message_type=MESSAGE_TYPE)
     response = json_answer(content, guid=datafile.guid, public=public)
     response.last_modified = datafile.last_modified
@@ -70,7 +74,7 @@ def get_info(datafile_id: int) -> Response:
 @datafiles.get("/<id:datafile_id>/download/")
 def get_download(datafile_id: int) -> Response:
     """Answer the stored file byte for byte, to whoever may read every object made from it."""
-    load(Schema(), request.args.items(multi=True))
+    load(NOTHING, request.args.items(multi=True))
     with services().session() as session:
         datafile = find.get(session, Datafile, datafile_id)
         everything = find.made_from(session, datafile.file_id)
@@ -79,15 +83,12 @@ def get_download(datafile_id: int) -> Response:
     return answer(download.etag(datafile.file), lambda: download.response(datafile.file, services()), public=public)
 
 
-def _readable(datafile_id: int) -> tuple[Datafile, list[tuple[Any, str]], bool]:
-    """Return a datafile, the objects that use it and may be read, and whether anybody may read it."""
-    with services().session() as session:
-        datafile: Datafile = find.get(session, Datafile, datafile_id)
-        uses = find.uses_of(session, datafile_id)
-        permissions.require_read(caller(), datafile, uses=uses)
-        readable = [use for use in uses if permissions.may_read(caller(), use)]
-        owners = find.users_of(session, readable)
-    return datafile, owners, permissions.may_read_array(permissions.NOBODY, datafile, uses)
+def _readable(session: Session, datafile_id: int) -> tuple[Datafile, list[Use], bool]:
+    """Return a datafile, those uses of it that may be read, and whether anybody may read it."""
+    datafile, uses = datafile_and_uses(session, datafile_id)
+    permissions.require_read(caller(), datafile, uses=uses)
+    readable = [use for use in uses if permissions.may_read(caller(), use)]
+    return datafile, readable, permissions.may_read_array(permissions.NOBODY, datafile, uses)
 
 
 def _entry(datafile: Datafile, detail: str) -> Any:

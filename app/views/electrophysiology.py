@@ -13,7 +13,7 @@ from app.presenting import selected_list, selected_object
 from app.services import services
 from app.timing import server_timing
 from schemas.objects import type_name as named_type
-from schemas.queries import ObjectSchema, list_schema, load
+from schemas.queries import OBJECT, list_schema, load
 from storage.catalog import find, permissions
 from storage.catalog.base import PUBLIC
 from storage.catalog.models import ALIASES, TYPES
@@ -49,7 +49,7 @@ def list_objects(type_name: str) -> Response:
 @electrophysiology.get("/<type_name>/<id:object_id>/")
 def get_object(type_name: str, object_id: int) -> Response:
     """Answer one object, with links to the asked part of its arrays."""
-    query = load(ObjectSchema(), request.args.items(multi=True))
+    query = load(OBJECT, request.args.items(multi=True))
     timings = Timings()
     with services().session() as session:
         row = find.get(session, _model(type_name), object_id)

@@ -10,6 +10,7 @@ import numpy as np
 from storage.calibration import Calibration
 from storage.catalog.files import Datafile
 from storage.catalog.models import NeoObject, Spike
+from storage.catalog.uses import Use
 from storage.errors import SelectionError
 from storage.hdf5.chunk_index import ChunkIndex, grid_of
 from storage.hdf5.dataset import Chunked, Contiguous, Dataset
@@ -42,7 +43,7 @@ def stored_array(datafile: Datafile) -> StoredArray:
     )
 
 
-def axis_of(owner: NeoObject, reader: Reader, timings: Timings) -> TimeAxis:
+def axis_of(owner: NeoObject | Use, reader: Reader, timings: Timings) -> TimeAxis:
     """Return the time axis that all arrays of an object lie on.
 
     Raises
@@ -50,7 +51,7 @@ def axis_of(owner: NeoObject, reader: Reader, timings: Timings) -> TimeAxis:
     SelectionError
         If an object of this type has no array, or one that is not sliced.
     """
-    if not owner.array_fields or isinstance(owner, Spike):
+    if not owner.array_fields or owner.type_name == Spike.type_name:
         what = "has no array" if not owner.array_fields else "has one short waveform, which is not sliced"
         raise SelectionError(f"a {owner.type_name} {what}")
     return regular_axis(owner) if owner.time_field is None else _irregular(owner, reader, timings)

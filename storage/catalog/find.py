@@ -13,20 +13,8 @@ from storage.catalog.base import ACTIVE
 from storage.catalog.files import Datafile, StoredFile
 from storage.catalog.models import TYPES, NeoObject, RecordingChannel, Unit, unit_recordingchannel
 from storage.catalog.permissions import Caller, readable
+from storage.catalog.uses import MAX_ID, links
 from storage.errors import NotFound
-
-MAX_ID = 2**31 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """One array field of one object that links a datafile."""
-
-    type_name: str
-    object_id: int
-    field: str
-    owner_id: int | None
-    safety_level: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +74,6 @@ def child_types(model: type[NeoObject]) -> tuple[str, ...]:
     return tuple(name for name, child in TYPES.items() if model.type_name in child.parent_fields)
 
 
-def uses_of(session: Session, datafile_id: int) -> list[Use]:
-    """Return every active use of a datafile, in one statement."""
-    return [Use(*row) for row in session.execute(_uses(Datafile.id == datafile_id))]
-
-
-def users_of(session: Session, uses: Iterable[Use]) -> list[tuple[NeoObject, str]]:
-    """Return the objects behind uses, each with the field that links the datafile."""
-    fields: dict[str, dict[int, str]] = {}
-    for use in uses:
-        fields.setdefault(use.type_name, {})[use.object_id] = use.field
-    found = []
-    for type_name, by_id in fields.items():
-        model = TYPES[type_name]
-        rows = session.scalars(select(model).where(model.id.in_(by_id)).order_by(model.id)).unique()
-        found += [(row, by_id[row.id]) for row in rows]
-    return found
-
-
 def made_from(session: Session, file_id: int) -> list[Any]:
     """Return owner and safety level of everything active that was made from a stored file, in one statement."""
     models: tuple[type[Any], ...] = (Datafile, *TYPES.values())
@@ -139,20 +109,9 @@ def _condition(model: type[Any], name: str, value: Any) -> ColumnElement[bool]:
 
 def _linked(file_id: int) -> Any:
     """Select owner and safety level of whatever links an array of a file."""
-    uses = _uses(Datafile.file_id == file_id).subquery()
-    return select(uses.c.owner_id, uses.c.safety_level)
-
-
-def _uses(condition: ColumnElement[bool]) -> Any:
-    return union_all(
-        *(
-            select(literal(name), model.id, literal(field), model.owner_id, model.safety_level)
-            .join(Datafile, getattr(model, f"{field}_id") == Datafile.id)
-            .where(condition, model.current_state == ACTIVE)
-            for name, model in TYPES.items()
-            for field in model.array_fields
-        )
-    )
+    of_file = select(Datafile.id).where(Datafile.file_id == file_id)
+    linking = links(lambda linked: linked.in_(of_file)).subquery()
+    return select(linking.c.owner_id, linking.c.safety_level)
 
 
 def _children_of(model: type[NeoObject], kind: str, ids: Sequence[int], caller: Caller) -> Any:
