@@ -17,6 +17,7 @@ from storage.catalog import database
 from storage.hdf5.dataset import DatasetReader
 from storage.objectstore import ObjectStore
 from storage.reader import Reader
+from storage.side_by_side import SideBySide
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -24,6 +25,8 @@ Out = TypeVar("Out")
 EXTENSION = "ephystore"
 OBJECTS_AT_ONCE = 16
 """Irregular objects of a list whose times are searched side by side."""
+READING_AHEAD = 16
+"""Threads that read the next parts of long answers; whoever finds none free reads by itself."""
 
 
 class Services:
@@ -37,7 +40,8 @@ class Services:
                 store=self.store,
                 index_cache=Cache(settings.index_cache_nbytes, lambda rows: rows.nbytes),
                 chunk_cache=Cache(settings.chunk_cache_nbytes, lambda samples: samples.nbytes),
-                decoders=ThreadPoolExecutor(settings.decoders, thread_name_prefix="decode"),
+                decoders=SideBySide(settings.decoders, per_call=settings.decoders, name="decode"),
+                ahead=ThreadPoolExecutor(READING_AHEAD, thread_name_prefix="ahead"),
             )
         )
         self._searchers = ThreadPoolExecutor(OBJECTS_AT_ONCE, thread_name_prefix="search")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,23 @@ from storage.downsample import Bins, Extrema, Part, Sums, entry_sizes, finest_en
 from storage.hdf5.dataset import Chunked, Dataset, DatasetReader, Plan, Samples
 from storage.ranges import MAX_GAP_NBYTES
 from storage.selection import Selection
+from storage.side_by_side import ahead
 from storage.timings import Timings
+
+T = TypeVar("T")
+Runs = Sequence[tuple[int, int]]
 
 MAX_BINS = 1 << 16
 """Bins that one step of a long answer makes."""
 
-WINDOW_NBYTES = 8 * 1024 * 1024
+WINDOW_NBYTES = 4 * 1024 * 1024
 """Decoded bytes that one step of a long answer holds, or one row of chunks where that is more."""
+
+FIRST_WINDOW_NBYTES = WINDOW_NBYTES // 4
+"""Of its first step, so that the answer begins soon; each next step is twice as long up to the above."""
+
+WINDOWS_AHEAD = 3
+"""Steps that are fetched and decoded while one is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +155,7 @@ class Reader:
 
     def _samples(self, answer: Answer) -> Iterator[Samples]:
         array, request = answer.array, answer.request
-        for start, stop in self._windows(answer):
-            (stored,) = self._stored(
-                array, [(start, stop)], request.channels, keep=self._keep(answer), timings=answer.timings
-            )
+        for _, (stored,) in self._read_ahead(answer, ((None, [window]) for window in self._windows(answer))):
             # A window is at least a row of chunks, and that may be long: what is made of it is bounded apart.
             n_rows = max(1, WINDOW_NBYTES // max(1, stored[:1].nbytes))
             for first in range(0, len(stored), n_rows):
@@ -160,28 +167,42 @@ class Reader:
     def _strides(self, answer: Answer) -> Iterator[Samples]:
         """Yield the first sample of each bin, fetching no chunk without one."""
         array, request = answer.array, answer.request
-        for edges in self._groups(answer):
-            parts = self._stored(
-                array, _firsts(edges), request.channels, keep=self._keep(answer), timings=answer.timings
-            )
+        for _, parts in self._read_ahead(answer, ((None, _firsts(edges)) for edges in self._groups(answer))):
             points = np.concatenate(parts)
             points = _quantities(points, array, request.channels) if request.scaled else points
             yield np.repeat(points, 2, axis=0) if request.doubled else points
 
     def _reduced(self, answer: Answer) -> Iterator[Samples]:
         """Yield means or extrema of bins of stored numbers, calibrated after."""
-        array, request = answer.array, answer.request
-        for edges in self._groups(answer):
-            parts = []
-            for start, stop in self._pieces(answer, edges):
-                (stored,) = self._stored(
-                    array, [(start, stop)], request.channels, keep=self._keep(answer), timings=answer.timings
-                )
-                inner = edges - start if len(edges) > 2 else np.array([0, stop - start])
-                with answer.timings.of("decode"):
-                    parts.append(part_of(request.method, stored, inner))
+        steps = (
+            ((edges, start, stop), [(start, stop)])
+            for edges in self._groups(answer)
+            for start, stop in self._pieces(answer, edges)
+        )
+        parts = []
+        for (edges, start, stop), (stored,) in self._read_ahead(answer, steps):
+            inner = edges - start if len(edges) > 2 else np.array([0, stop - start])
             with answer.timings.of("decode"):
-                yield _points(merged(parts), answer)
+                parts.append(part_of(answer.request.method, stored, inner))
+            if stop == edges[-1]:
+                with answer.timings.of("decode"):
+                    yield _points(merged(parts), answer)
+                parts = []
+
+    def _read_ahead(self, answer: Answer, steps: Iterable[tuple[T, Runs]]) -> Iterator[tuple[T, list[Samples]]]:
+        """Yield what each step is for with the stored numbers of its runs, reading the next steps meanwhile."""
+        first = True
+
+        def read(step: tuple[T, Runs]) -> list[Samples]:
+            # Only of what is read before the headers are sent can they tell where the time went.
+            timings = answer.timings if first else Timings()
+            return self._stored(
+                answer.array, step[1], answer.request.channels, keep=self._keep(answer), timings=timings
+            )
+
+        for (purpose, _), parts in ahead(self.datasets.ahead, read, steps, n_ahead=WINDOWS_AHEAD):
+            first = False
+            yield purpose, parts
 
     def _groups(self, answer: Answer) -> Iterator[NDArray[np.int64]]:
         """Yield the edges of bins that are read together, about a window's worth of them."""
@@ -235,14 +256,15 @@ class Reader:
     def _windows(self, answer: Answer) -> Iterator[tuple[int, int]]:
         """Yield runs of the selection that end where chunks do, so that none is decoded twice."""
         start, stop = answer.request.selection.start, answer.request.selection.stop
-        first, length = answer.array.first_row, self._window_rows(answer)
+        first, nbytes = answer.array.first_row, FIRST_WINDOW_NBYTES
         while start < stop:
+            length = self._window_rows(answer, nbytes)
             end = min(stop, ((first + start) // length + 1) * length - first)
             yield start, end
-            start = end
+            start, nbytes = end, min(2 * nbytes, WINDOW_NBYTES)
 
-    def _window_rows(self, answer: Answer) -> int:
-        """Return the rows of one window: whole chunks, about WINDOW_NBYTES."""
+    def _window_rows(self, answer: Answer, nbytes: int | None = None) -> int:
+        """Return the rows of one window: whole chunks, about ``nbytes``, which is WINDOW_NBYTES if not told."""
         dataset = answer.array.dataset
         touched = dataset.row_nbytes
         columns = _columns(answer.array, answer.request.channels)
@@ -250,7 +272,7 @@ class Reader:
             across = dataset.layout.chunk_shape[1]
             touched = len({column // across for column in columns}) * across * dataset.dtype.itemsize
         step = _chunk_rows(dataset)
-        return max(1, WINDOW_NBYTES // max(1, touched * step)) * step
+        return max(1, (nbytes or WINDOW_NBYTES) // max(1, touched * step)) * step
 
     def _keep(self, answer: Answer) -> bool:
         """Whether the chunks of an answer stay cached; those of a whole recording would push out the rest."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -18,6 +18,7 @@ from storage.hdf5.filters import DamagedChunk, Filter, decode
 from storage.hdf5.sidecar import MENDED_BY
 from storage.objectstore import ObjectStore
 from storage.ranges import ByteRange, coalesce, split
+from storage.side_by_side import SideBySide
 from storage.stores.backend import Content, file_name
 from storage.timings import Timings
 
@@ -81,7 +82,9 @@ class DatasetReader:
     store: ObjectStore
     index_cache: Cache[NDArray[np.void]]
     chunk_cache: Cache[Samples]
-    decoders: ThreadPoolExecutor
+    decoders: SideBySide
+    ahead: Executor
+    """Threads that read what will be needed soon."""
 
     def read_runs(
         self,
@@ -133,7 +136,7 @@ class DatasetReader:
         layout = dataset.layout
         if isinstance(layout, Chunked) and layout.index.is_kept_whole:
             no_ids = np.empty(0, np.int64)
-            self.decoders.submit(layout.index.rows, no_ids, self.store, self.index_cache)
+            self.ahead.submit(layout.index.rows, no_ids, self.store, self.index_cache)
 
     def _rows(self, layout: Chunked, ids: NDArray[np.int64], timings: Timings) -> NDArray[np.void]:
         with timings.of("index"):
@@ -218,13 +221,11 @@ class DatasetReader:
         with timings.of("fetch"):
             raw = self._fetch_raw(dataset, {part for part, _ in wanted.values()})
         with timings.of("decode"):
-            if len(wanted) == 1:
-                return {key: _decode(dataset, layout, raw[part], mask) for key, (part, mask) in wanted.items()}
-            work = {
-                key: self.decoders.submit(_decode, dataset, layout, raw[part], mask)
-                for key, (part, mask) in wanted.items()
-            }
-            return {key: future.result() for key, future in work.items()}
+            decoded = self.decoders.map(
+                lambda part_and_mask: _decode(dataset, layout, raw[part_and_mask[0]], part_and_mask[1]),
+                list(wanted.values()),
+            )
+            return dict(zip(wanted, decoded, strict=True))
 
 
 def _decode(dataset: Dataset, layout: Chunked, raw: Content, filter_mask: int) -> Samples:

@@ -21,14 +21,17 @@ from obstore.store import S3Store
 
 from storage.errors import FileChanged, NotStored, StoreAway
 from storage.ranges import ByteRange
+from storage.side_by_side import SideBySide
 from storage.stores.backend import Content, Stat, file_name
-from storage.stores.side_by_side import SideBySide
 
 if TYPE_CHECKING:
     from obstore import GetOptions
     from obstore.store import ClientConfig, RetryConfig
 
     from storage.stores.s3_fsspec import S3fs
+
+FETCHERS, FETCHERS_PER_CALL = 128, 32
+"""Requests under way at once beside those of the callers' own threads: of the process, and of one call."""
 
 CLIENT: ClientConfig = {"connect_timeout": "3s", "read_timeout": "7s", "timeout": "60s"}
 RETRIES: RetryConfig = {"max_retries": 1, "retry_timeout": timedelta(seconds=14)}
@@ -54,7 +57,7 @@ class S3:
     def __init__(self) -> None:
         self._is_anonymous = os.environ.get("EPHYSTORE_S3_ANONYMOUS", "") not in ("", "0")
         self._buckets: dict[str, S3Store] = {}
-        self._side_by_side = SideBySide()
+        self._fetchers = SideBySide(FETCHERS, per_call=FETCHERS_PER_CALL, name="fetch")
 
     def get_ranges(self, location: str, ranges: Sequence[ByteRange], pin: str | None) -> Sequence[Content]:
         """Return the bytes of each range: one GET each, with ``If-Match``, side by side; nothing else is asked."""
@@ -75,7 +78,7 @@ class S3:
 
         with _named_errors(name):
             store = self._buckets.get(bucket) or self._buckets.setdefault(bucket, self._connect(bucket))
-        return self._side_by_side.map(get, ranges)
+        return self._fetchers.map(get, ranges)
 
     def stat(self, location: str) -> Stat:
         """Return size and ETag."""

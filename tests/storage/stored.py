@@ -16,9 +16,11 @@ from storage.hdf5.dataset import Chunked, Contiguous, Dataset, DatasetReader
 from storage.hdf5.file import describe
 from storage.reader import Reader, ReadRequest, StoredArray, prepare
 from storage.selection import Selection
+from storage.side_by_side import SideBySide
 from storage.timings import Timings
 
-DECODERS = ThreadPoolExecutor(2)
+DECODERS = SideBySide(2, per_call=2, name="decode")
+AHEAD = ThreadPoolExecutor(4)
 
 
 def reader_of(store, *, chunk_nbytes=64 << 20):
@@ -29,6 +31,7 @@ def reader_of(store, *, chunk_nbytes=64 << 20):
             index_cache=Cache(16 << 20, lambda rows: rows.nbytes),
             chunk_cache=Cache(chunk_nbytes, lambda samples: samples.nbytes),
             decoders=DECODERS,
+            ahead=AHEAD,
         )
     )
 
