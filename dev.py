@@ -4,6 +4,7 @@ usage: python3 dev.py run [--port N] [--host H] [--data DIR] [PATH-or-URL ...]
        python3 dev.py test [pytest arguments ...]
        python3 dev.py lint
        python3 dev.py types
+       python3 dev.py bench [--quick] [NAME ...]
 
 run    Register the given HDF5 or NWB files, folders or s3:// prefixes in place and public,
        or a demo recording, and serve them at http://127.0.0.1:8000 until Ctrl-C.
@@ -11,6 +12,7 @@ run    Register the given HDF5 or NWB files, folders or s3:// prefixes in place 
        --host H    address to serve at (127.0.0.1); 0.0.0.0 is every address of this machine
        --data DIR  folder for the catalog and the store (./data)
 test   Run the tests.     lint   Check the form of the code.     types  Check its types.
+bench  Compare with other ways of serving slices; all scenarios, or those named.
 
 The first start of each makes .venv beside this file and installs what is needed.
 """
@@ -41,7 +43,8 @@ INSTALLING = VENV / ".installing"
 OLDEST_PYTHON = (3, 11)
 OLDEST_PIP = (22, 3)
 SERVICE = ("requirements.txt",)
-DEVELOPMENT = ("requirements-dev.txt", "requirements.txt")
+DEVELOPMENT = ("requirements-dev.txt", *SERVICE)
+BENCHMARKS = ("requirements-bench.txt", *DEVELOPMENT)
 # Would send children to another Python's packages, or pip to another place than .venv.
 UNWANTED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__",
             "PIP_PYTHON", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")  # fmt: skip
@@ -55,11 +58,10 @@ class Problem(Exception):
         self.code = code
 
 
-def stamp(name: str) -> Path:
-    """Return the file that is there when ``.venv`` holds what a requirement file says now."""
-    files = [ROOT / file for file in sorted({name, *SERVICE})]
-    contents = b"\0".join([b"%d.%d" % sys.version_info[:2], *(file.read_bytes() for file in files)])
-    return VENV / f".installed-{name}-{hashlib.sha256(contents).hexdigest()}"
+def stamp(files: Sequence[str]) -> Path:
+    """Return the file that is there when ``.venv`` holds what a requirement file, and those it includes, say now."""
+    contents = b"\0".join([b"%d.%d" % sys.version_info[:2], *((ROOT / file).read_bytes() for file in files)])
+    return VENV / f".installed-{files[0]}-{hashlib.sha256(contents).hexdigest()}"
 
 
 def is_whole() -> bool:
@@ -124,10 +126,10 @@ def quietly(command: list[str]) -> subprocess.CompletedProcess[str]:
 def install(files: Sequence[str]) -> None:
     """Bring ``.venv`` to what the first file says; the others are the ones it includes."""
     try:
-        if is_whole() and stamp(files[0]).exists():
+        if is_whole() and stamp(files).exists():
             return
         with locked() as lock:
-            if not (is_whole() and stamp(files[0]).exists()):
+            if not (is_whole() and stamp(files).exists()):
                 install_locked(files, lock)
     except (OSError, ValueError) as error:
         raise Problem(f"cannot make {VENV}: {error}") from error
@@ -147,8 +149,8 @@ def install_locked(files: Sequence[str], lock: int) -> None:
         raise Problem(f"{files[0]} could not be installed (pip ended with {code}); its message is above")
     for old in VENV.glob(".installed-*"):
         old.unlink()
-    for name in files:
-        stamp(name).touch()
+    for number in range(len(files)):
+        stamp(files[number:]).touch()
     INSTALLING.unlink()
 
 
@@ -166,6 +168,13 @@ def run(arguments: list[str]) -> NoReturn:
     bind = ["--bind", netloc(asked.host, asked.port)]
     os.chdir(ROOT)
     os.execve(PYTHON, [str(PYTHON), "-m", "gunicorn", "-c", "gunicorn.conf.py", *bind, "wsgi:app"], env)
+
+
+def bench(arguments: list[str]) -> NoReturn:
+    """Run the benchmarks; becomes them, so that signals go to what stops their servers."""
+    install(BENCHMARKS)
+    os.chdir(ROOT)
+    os.execve(PYTHON, [str(PYTHON), "-m", "benchmarks", *arguments], environment())
 
 
 class Parser(argparse.ArgumentParser):
@@ -272,6 +281,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "test": lambda arguments: run_tools([], ["pytest", *arguments]),
     "lint": lambda arguments: run_tools(arguments, *LINTERS),
     "types": lambda arguments: run_tools(arguments, ["mypy"]),
+    "bench": bench,
 }
 
 

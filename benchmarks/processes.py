@@ -21,12 +21,13 @@ HOST = "127.0.0.1"
 STOPPING_S = 10
 STARTING_S = 60
 PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def _end_with_parent() -> None:
     """Ask Linux to end this process when the benchmark is killed; elsewhere only the ordinary end does."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if LIBC is not None:
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @contextmanager
@@ -50,7 +51,7 @@ def running(command: Sequence[str], log: Path, **changes: str) -> Iterator[subpr
             stdout=subprocess.PIPE,
             stderr=errors,
             start_new_session=True,  # Ctrl-C comes to us alone, and we stop the others in order
-            preexec_fn=_end_with_parent,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one call of C, which needs no lock of another thread
         )
         try:
             yield process
@@ -115,7 +116,7 @@ def run(command: Sequence[str], variables: Mapping[str, str], timeout_s: float) 
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        preexec_fn=_end_with_parent,
+        preexec_fn=_end_with_parent,  # noqa: PLW1509 - one call of C, which needs no lock of another thread
     )
     try:
         output, _ = process.communicate(timeout=timeout_s)

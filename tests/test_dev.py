@@ -68,6 +68,7 @@ class Checkout:
         shutil.copy(ROOT / "dev.py", folder)
         self.write("requirements.txt", "")
         self.write("requirements-dev.txt", "-r requirements.txt\n")
+        self.write("requirements-bench.txt", "-r requirements-dev.txt\n")
         self.write("wsgi.py", SERVICE)
         self.write("gunicorn.conf.py", "control_socket_disable = True\n")
         self.home = folder / ".venv"
@@ -137,7 +138,7 @@ def is_one_sentence(errors):
         (["run", "--fast"], ["--fast"]),
         (["run", "absent.nwb"], ["absent.nwb"]),
         (["run", "s3:/one-slash"], ["s3:/one-slash"]),
-        (["serve"], ["serve", "run, test, lint, types"]),
+        (["serve"], ["serve", "run, test, lint, types, bench"]),
         (["lint", "app"], ["app"]),
     ],
 )
@@ -163,7 +164,7 @@ def test_a_port_in_use_is_one_sentence_and_installs_nothing(fresh):
 def test_help_names_every_command(fresh, arguments):
     code, output, _ = fresh.ended(*arguments)
     assert code == 0
-    assert [word for word in ("run", "test", "lint", "types", "--port", "--data") if word not in output] == []
+    assert [word for word in ("run", "test", "lint", "types", "bench", "--port", "--data") if word not in output] == []
 
 
 def test_requirements_that_cannot_be_installed_are_one_sentence(fresh, port):
@@ -186,6 +187,18 @@ def test_changed_requirements_are_installed(checkout):
     checkout.write("requirements-dev.txt", "-r requirements.txt\n# changed\n")
     assert "Installing requirements-dev.txt" in checkout.ended("test", "--version")[1]
     assert "Installing" not in checkout.ended("test", "--version")[1]
+
+
+def test_benchmarks_get_their_arguments_and_what_they_need(fresh):
+    (fresh.folder / "benchmarks.py").write_text("import os, sys; print(os.getpid(), sys.argv[1:]); sys.exit(3)")
+    process = fresh.start("bench", "--quick", "slices")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert f"{process.pid} ['--quick', 'slices']" in output, "signals go to the benchmarks themselves"
+    assert "Installing requirements-bench.txt" in output
+    assert "Installing" not in fresh.ended("types")[1], "tests, lint and types need nothing more"
+    fresh.write("requirements-dev.txt", "-r requirements.txt\n# changed\n")
+    assert "Installing requirements-bench.txt" in fresh.ended("bench")[1]
 
 
 def test_variables_of_another_python_do_not_matter(checkout, tmp_path):

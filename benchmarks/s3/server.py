@@ -17,8 +17,13 @@ from benchmarks.s3.journal import Asked
 
 # No read-ahead, no waiting for reads in sequence and no checksums of whole files: ranges are all that is asked.
 RCLONE_OPTIONS = (
-    "--etag-hash=", "--buffer-size=0", "--vfs-read-wait=0", "--no-checksum", "--vfs-fast-fingerprint", "--log-level=ERROR",
-)  # fmt: skip
+    "--etag-hash=",
+    "--buffer-size=0",
+    "--vfs-read-wait=0",
+    "--no-checksum",
+    "--vfs-fast-fingerprint",
+    "--log-level=ERROR",
+)
 
 
 @dataclass(frozen=True, slots=True)

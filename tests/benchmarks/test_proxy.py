@@ -135,7 +135,8 @@ def test_a_caller_who_leaves_does_not_disturb_the_next(s3, client):
 def test_requests_sent_ahead_are_answered_in_order(s3):
     wanted = [(3, 5), (100, 109), (250, 252)]
     asked = "".join(
-        f"GET /bucket/file.bin HTTP/1.1\r\nHost: here\r\nRange: bytes={start}-{stop - 1}\r\n\r\n" for start, stop in wanted
+        f"GET /bucket/file.bin HTTP/1.1\r\nHost: here\r\nRange: bytes={start}-{stop - 1}\r\n\r\n"
+        for start, stop in wanted
     )
     with socket.create_connection(("127.0.0.1", s3.port), timeout=10) as caller:
         caller.sendall(asked.encode() + b"GET /bucket/absent HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
@@ -146,7 +147,7 @@ def test_requests_sent_ahead_are_answered_in_order(s3):
 
 
 def test_a_tag_is_of_the_file_only(tmp_path):
-    head = b"HTTP/1.1 200 OK\r\nEtag: \"\"\r\nContent-Length: 3\r\nAccess-Control-Allow-Origin: *"
+    head = b'HTTP/1.1 200 OK\r\nEtag: ""\r\nContent-Length: 3\r\nAccess-Control-Allow-Origin: *'
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "x").write_bytes(b"abc")
     answers = [corrected(Request("GET", target, {}), head, tmp_path).head for target in ("/b/x", "/b", "/b/../b/x")]
