@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import TypeVar
 
 from flask import Flask, current_app
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 
 from app.config import Settings
@@ -45,23 +45,24 @@ class Services:
             )
         )
         self._searchers = ThreadPoolExecutor(OBJECTS_AT_ONCE, thread_name_prefix="search")
-        self._engine: Engine | None = None
-        self._reading: Engine | None = None
-        self._lock = threading.Lock()
 
-    @property
+    @cached_property
     def engine(self) -> Engine:
         """The catalog of this process."""
-        with self._lock:
-            if self._engine is None:
-                self._engine = database.connect(self.settings.database_url)
-            return self._engine
+        return database.connect(self.settings.database_url)
+
+    @cached_property
+    def reading(self) -> Engine:
+        """The same connections, for statements that only read."""
+        return database.for_reading(self.engine)
 
     def session(self) -> Session:
         """Return a session that reads; rows stay usable after it is closed."""
-        if self._reading is None:
-            self._reading = database.for_reading(self.engine)
-        return Session(self._reading, expire_on_commit=False)
+        return Session(self.reading, expire_on_commit=False)
+
+    def connection(self) -> Connection:
+        """Return a connection that reads."""
+        return self.reading.connect()
 
     def side_by_side(self, work: Callable[[In], Out], things: Iterable[In]) -> list[Out]:
         """Return what ``work`` makes of each thing, in order."""

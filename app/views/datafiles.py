@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint, Response, request
-from sqlalchemy.orm import Session
 
 from app import download
 from app.answers import answer_array
@@ -49,8 +48,7 @@ def list_datafiles() -> Response:
 def get_datafile(datafile_id: int) -> Response:
     """Answer the selected samples in the asked format."""
     query = load(DATAFILE, request.args.items(multi=True))
-    with services().session() as session:
-        datafile, uses, public = _readable(session, datafile_id)
+    datafile, uses, public = _readable(datafile_id)
     found = answer_array(datafile, uses, query, services())
     if query.explain:
         content = document([found.plan(services())], message="Here is the plan.", message_type="plan")
@@ -62,8 +60,8 @@ def get_datafile(datafile_id: int) -> Response:
 def get_info(datafile_id: int) -> Response:
     """Answer the datafile's document."""
     query = load(DETAIL, request.args.items(multi=True))
+    _, _, public = _readable(datafile_id)
     with services().session() as session:
-        _, _, public = _readable(session, datafile_id)
         datafile = find.get(session, Datafile, datafile_id)
     content = document([_entry(datafile, query["q"])], message=MESSAGE, message_type=MESSAGE_TYPE)
     response = json_answer(content, guid=datafile.guid, public=public)
@@ -83,9 +81,10 @@ def get_download(datafile_id: int) -> Response:
     return answer(download.etag(datafile.file), lambda: download.response(datafile.file, services()), public=public)
 
 
-def _readable(session: Session, datafile_id: int) -> tuple[Datafile, list[Use], bool]:
+def _readable(datafile_id: int) -> tuple[Datafile, list[Use], bool]:
     """Return a datafile, those uses of it that may be read, and whether anybody may read it."""
-    datafile, uses = datafile_and_uses(session, datafile_id)
+    with services().connection() as connection:
+        datafile, uses = datafile_and_uses(connection, datafile_id)
     permissions.require_read(caller(), datafile, uses=uses)
     readable = [use for use in uses if permissions.may_read(caller(), use)]
     return datafile, readable, permissions.may_read_array(permissions.NOBODY, datafile, uses)

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Float, Integer, Select, String, bindparam, cast, literal, null, select, true, union_all
-from sqlalchemy.orm import Session, aliased, contains_eager, raiseload
+import orjson
+from sqlalchemy import (
+    JSON,
+    Compiled,
+    Connection,
+    Dialect,
+    Float,
+    Integer,
+    String,
+    Text,
+    bindparam,
+    cast,
+    literal,
+    null,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy.orm import aliased
 
 from storage.catalog.base import ACTIVE
 from storage.catalog.files import Datafile, StoredFile
@@ -15,6 +33,9 @@ from storage.catalog.models import TYPES
 from storage.errors import NotFound
 
 MAX_ID = 2**31 - 1
+
+KNOWN = 4096
+"""Datafiles of which a process keeps what it made of their rows."""
 
 TOLD = {
     "t_start": Float,
@@ -24,6 +45,14 @@ TOLD = {
     "times_id": Integer,
 }
 """What of an object says how its arrays lie in time, as far as its type has it."""
+
+FILE_COLUMNS = ("name", "pin", "nbytes")
+DATAFILE_COLUMNS = tuple(
+    column.key
+    for column in Datafile.__table__.columns
+    if column.key not in ("date_created", "last_modified", "current_state", "type", "state", "reason", "file_id")
+)
+JSON_COLUMNS = frozenset(column.key for column in Datafile.__table__.columns if isinstance(column.type, JSON))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,37 +91,51 @@ class Use:
         return self.datafile if self.field == "signal" else None
 
 
-def datafile_and_uses(session: Session, datafile_id: int) -> tuple[Datafile, list[Use]]:
+USE_COLUMNS = ("type_name", "object_id", "field", "owner_id", "safety_level", *TOLD)
+
+
+def datafile_and_uses(connection: Connection, datafile_id: int) -> tuple[Datafile, Sequence[Use]]:
     """Return an active datafile and every active use of it; raises NotFound, also for what is archived.
 
-    Its ``owner`` is not loaded.
+    The rows are shared between requests and belong to no session. They have no dates, no owner but its id, and of
+    the stored file only what reading it takes.
     """
-    rows = session.execute(_statement(), {"datafile_id": datafile_id}).all() if datafile_id <= MAX_ID else []
+    rows: tuple[tuple[Any, ...], ...] = ()
+    if datafile_id <= MAX_ID:
+        compiled = _compiled(connection.dialect)
+        values = compiled.construct_params({"datafile_id": datafile_id}) or {}
+        order = getattr(compiled, "positiontup", None)
+        found = connection.exec_driver_sql(compiled.string, tuple(values[name] for name in order) if order else values)
+        rows = tuple(map(tuple, found))
     if not rows:
         raise NotFound(f"there is no datafile {datafile_id}")
-    datafile: Datafile = rows[0][0]
-    uses = [
-        Use(
-            type_name=row.type_name,
-            object_id=row.object_id,
-            field=row.field,
-            owner_id=row.owner_id,
-            safety_level=row.safety_level,
-            t_start=row.t_start,
-            t_start_units=row.t_start_units,
-            sampling_rate=row.sampling_rate,
-            sampling_rate_units=row.sampling_rate_units,
-            times_id=row.times_id,
-            datafile=datafile,
-            times=datafile if row.times_id == datafile.id else row[1],
-        )
-        for row in rows
-        if row.type_name is not None
-    ]
+    return _made(rows)
+
+
+@lru_cache(maxsize=KNOWN)
+def _made(rows: tuple[tuple[Any, ...], ...]) -> tuple[Datafile, Sequence[Use]]:
+    """Make datafile and uses of their rows. Equal rows mean the same, so nothing here is ever out of date."""
+    width = len(DATAFILE_COLUMNS) + len(FILE_COLUMNS)
+    datafile = _datafile(rows[0][:width])
+    uses = []
+    for row in rows:
+        told = dict(zip(USE_COLUMNS, row[2 * width :], strict=True))
+        if told["type_name"] is not None:
+            is_itself = told["times_id"] == datafile.id
+            times = datafile if is_itself else None if row[width] is None else _datafile(row[width : 2 * width])
+            uses.append(Use(**told, datafile=datafile, times=times))
     return datafile, uses
 
 
-def links(condition: Any, *columns: str) -> Any:
+def _datafile(row: tuple[Any, ...]) -> Datafile:
+    told = dict(zip(DATAFILE_COLUMNS, row, strict=False))
+    for name in JSON_COLUMNS & told.keys():
+        told[name] = None if told[name] is None else orjson.loads(told[name])
+    file = StoredFile(**dict(zip(FILE_COLUMNS, row[len(DATAFILE_COLUMNS) :], strict=True)))
+    return Datafile(**told, file=file)
+
+
+def links(condition: Callable[[Any], Any], *columns: str) -> Any:
     """Select type, id, field, owner, safety level and ``columns`` of every active object whose datafile meets one."""
     return union_all(
         *(
@@ -116,22 +159,26 @@ def _told(model: type[Any], column: str) -> Any:
 
 
 @cache
-def _statement() -> Select[Any]:
-    """Return the statement, made once: building it takes longer than the catalog needs to answer it."""
+def _compiled(dialect: Dialect) -> Compiled:
+    """Return the statement in the words of a database; making it takes longer than the database needs to answer.
+
+    JSON comes as text, so that rows of either database can be compared and kept.
+    """
     id_ = bindparam("datafile_id", type_=Integer)
     uses = links(lambda linked: linked == id_, *TOLD).subquery("uses")
-    times, times_file, file = aliased(Datafile), aliased(StoredFile), aliased(StoredFile)
-    return (
-        select(Datafile, times, *uses.c)
+    file, times, times_file = aliased(StoredFile), aliased(Datafile), aliased(StoredFile)
+    statement = (
+        select(*_columns(Datafile, file), *_columns(times, times_file), *(uses.c[name] for name in USE_COLUMNS))
         .join(file, Datafile.file_id == file.id)
         .outerjoin(uses, true())
         .outerjoin(times, (times.id == uses.c.times_id) & (times.id != Datafile.id))
         .outerjoin(times_file, times.file_id == times_file.id)
         .where(Datafile.id == id_, Datafile.current_state == ACTIVE)
-        .options(
-            contains_eager(Datafile.file.of_type(file)),
-            contains_eager(times.file.of_type(times_file)),
-            raiseload(Datafile.owner),
-            raiseload(times.owner),
-        )
     )
+    return statement.compile(dialect=dialect)
+
+
+def _columns(datafile: Any, file: Any) -> list[Any]:
+    own = {name: getattr(datafile, name) for name in DATAFILE_COLUMNS}
+    plain = [cast(column, Text) if name in JSON_COLUMNS else column for name, column in own.items()]
+    return plain + [getattr(file, name) for name in FILE_COLUMNS]
