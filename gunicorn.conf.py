@@ -13,8 +13,10 @@ def count(variable: str, default: int, most: int) -> int:
 
 
 bind = "127.0.0.1:8000"
-workers = count("EPHYSTORE_WORKERS", 2, most=128)
-threads = count("EPHYSTORE_THREADS", 8, most=512)
+# A process uses one processor for Python; its threads wait for stores and for callers.
+processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+workers = count("EPHYSTORE_WORKERS", max(2, processors), most=128)
+threads = count("EPHYSTORE_THREADS", 16, most=512)
 worker_class = "app.worker.Worker"  # threads; malformed requests are answered in JSON
 
 # Clients of stores and databases are made after the fork, by the process that uses them.

@@ -60,7 +60,8 @@ class ArrayAnswer:
             0.0, time.perf_counter() - began - sum(self.answer.timings.seconds.values())
         )
         body = ENCODERS[self.format](self.form, chain(first, windows))
-        return self._headed(Response(body.content), body)
+        response = self._headed(Response(body.content), body)
+        return services.long_answers.stream(response) if self.answer.is_long else response
 
     def plan(self, services: Services) -> dict[str, Any]:
         """Return what reading would cost, were nothing cached."""

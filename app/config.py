@@ -13,6 +13,12 @@ MEBIBYTE = 1 << 20
 DATABASES = ("sqlite:///", "postgresql+psycopg://")
 
 
+THREADS = 16
+"""Of one process that answer; gunicorn.conf.py has the same."""
+
+MAX_CHUNK_CACHE_MB = 256
+
+
 class BadSetting(ValueError):
     """A variable whose value cannot be used; the text names it."""
 
@@ -32,7 +38,9 @@ class Settings:
     index_cache_nbytes: int
     """Parts of chunk indices kept per process."""
     decoders: int
-    """Threads that decode chunks, per process."""
+    """Threads that help to decode chunks, per process."""
+    threads: int
+    """Threads that answer, per process; half of them at most for long answers."""
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str]) -> Settings:
@@ -43,21 +51,35 @@ class Settings:
         variables : mapping of str to str
             ``EPHYSTORE_DATA`` (``./data``), ``EPHYSTORE_DATABASE_URL``, ``EPHYSTORE_STORE_URL``,
             ``EPHYSTORE_S3_CLIENT`` (``obstore``),
-            ``EPHYSTORE_CHUNK_CACHE_MB`` (256), ``EPHYSTORE_INDEX_CACHE_MB`` (64) and ``EPHYSTORE_DECODERS``
-            (one per processor).
+            ``EPHYSTORE_CHUNK_CACHE_MB`` (256, less on small machines), ``EPHYSTORE_INDEX_CACHE_MB`` (64),
+            ``EPHYSTORE_DECODERS`` (one per processor), ``EPHYSTORE_WORKERS`` (one per processor, at least 2) and
+            ``EPHYSTORE_THREADS`` (16).
         """
         if variables.get("EPHYSTORE_S3_ANONYMOUS", "") not in ("", "0", "1"):
             raise BadSetting(f"EPHYSTORE_S3_ANONYMOUS={variables['EPHYSTORE_S3_ANONYMOUS']!r} is neither 0 nor 1")
+        n_processes = max(1, _whole(variables, "EPHYSTORE_WORKERS", max(2, processors())))
         data = Path(variables.get("EPHYSTORE_DATA") or "data").resolve()
         return cls(
             data=data,
             database_url=_url(variables, "EPHYSTORE_DATABASE_URL", f"sqlite:///{data}/catalog.sqlite", DATABASES),
             s3_client=_one_of(variables, "EPHYSTORE_S3_CLIENT", S3_CLIENTS),
             store_url=_url(variables, "EPHYSTORE_STORE_URL", f"file://{data}/store", ("",)),
-            chunk_cache_nbytes=_whole(variables, "EPHYSTORE_CHUNK_CACHE_MB", 256) * MEBIBYTE,
+            chunk_cache_nbytes=_whole(variables, "EPHYSTORE_CHUNK_CACHE_MB", chunk_cache_mb(n_processes)) * MEBIBYTE,
             index_cache_nbytes=_whole(variables, "EPHYSTORE_INDEX_CACHE_MB", 64) * MEBIBYTE,
-            decoders=max(1, _whole(variables, "EPHYSTORE_DECODERS", os.cpu_count() or 1)),
+            decoders=max(1, _whole(variables, "EPHYSTORE_DECODERS", processors())),
+            threads=_whole(variables, "EPHYSTORE_THREADS", THREADS),
         )
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def chunk_cache_mb(n_processes: int) -> int:
+    """Return what a process may keep so that all of them keep at most a quarter of the machine's memory."""
+    n_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MEBIBYTE
+    return min(MAX_CHUNK_CACHE_MB, n_mb // 4 // n_processes)
 
 
 def _url(variables: Mapping[str, str], name: str, default: str, beginnings: tuple[str, ...]) -> str:

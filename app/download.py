@@ -45,7 +45,7 @@ def response(file: StoredFile, services: Services) -> Response:
     if nbytes < file.nbytes:
         answer.status_code = HTTPStatus.PARTIAL_CONTENT
         answer.headers["Content-Range"] = f"bytes {first}-{last}/{file.nbytes}"
-    return answer
+    return services.long_answers.stream(answer) if len(pieces) > 1 and request.method != "HEAD" else answer
 
 
 def _asked(file: StoredFile) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from app.documents import MEDIA_TYPE, document
+from app.long_answers import Busy
 from storage import errors
 from storage.catalog.permissions import Forbidden, LoginNeeded
 
@@ -29,6 +30,7 @@ STATUS: dict[type[Exception], tuple[HTTPStatus, str]] = {
     errors.NotStored: (HTTPStatus.NOT_FOUND, "not_stored"),
     errors.FileChanged: (HTTPStatus.CONFLICT, "file_changed"),
     errors.FileDamaged: (HTTPStatus.CONFLICT, "file_damaged"),
+    Busy: (HTTPStatus.SERVICE_UNAVAILABLE, "busy"),
     errors.StoreAway: (HTTPStatus.SERVICE_UNAVAILABLE, "store_away"),
     DataError: (HTTPStatus.BAD_REQUEST, "bad_request"),
     DatabaseError: (HTTPStatus.SERVICE_UNAVAILABLE, "database_away"),

@@ -12,12 +12,13 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 
 from app.config import Settings
+from app.long_answers import LongAnswers
 from storage.cache import Cache
 from storage.catalog import database
 from storage.hdf5.dataset import DatasetReader
 from storage.objectstore import ObjectStore
 from storage.reader import Reader
-from storage.side_by_side import SideBySide
+from storage.side_by_side import SideBySide, yield_to_others
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -25,7 +26,7 @@ Out = TypeVar("Out")
 EXTENSION = "ephystore"
 OBJECTS_AT_ONCE = 16
 """Irregular objects of a list whose times are searched side by side."""
-READING_AHEAD = 16
+READING_AHEAD = 8
 """Threads that read the next parts of long answers; whoever finds none free reads by itself."""
 
 
@@ -40,10 +41,13 @@ class Services:
                 store=self.store,
                 index_cache=Cache(settings.index_cache_nbytes, lambda rows: rows.nbytes),
                 chunk_cache=Cache(settings.chunk_cache_nbytes, lambda samples: samples.nbytes),
-                decoders=SideBySide(settings.decoders, per_call=settings.decoders, name="decode"),
-                ahead=ThreadPoolExecutor(READING_AHEAD, thread_name_prefix="ahead"),
+                decoders=SideBySide(
+                    settings.decoders, per_call=settings.decoders, name="decode", begin=yield_to_others
+                ),
+                ahead=ThreadPoolExecutor(READING_AHEAD, thread_name_prefix="ahead", initializer=yield_to_others),
             )
         )
+        self.long_answers = LongAnswers(max(1, settings.threads // 2))
         self._searchers = ThreadPoolExecutor(OBJECTS_AT_ONCE, thread_name_prefix="search")
 
     @cached_property

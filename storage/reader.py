@@ -30,7 +30,7 @@ WINDOW_NBYTES = 4 * 1024 * 1024
 FIRST_WINDOW_NBYTES = WINDOW_NBYTES // 4
 """Of its first step, so that the answer begins soon; each next step is twice as long up to the above."""
 
-WINDOWS_AHEAD = 3
+WINDOWS_AHEAD = 2
 """Steps that are fetched and decoded while one is sent."""
 
 
@@ -94,6 +94,11 @@ class Answer:
     def nbytes(self) -> int:
         """Bytes of the answered values."""
         return prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def is_long(self) -> bool:
+        """Whether more than a window is read for it."""
+        return len(self.request.selection) * self.array.dataset.row_nbytes > WINDOW_NBYTES
 
 
 def prepare(array: StoredArray, request: ReadRequest, timings: Timings) -> Answer:
