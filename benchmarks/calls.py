@@ -63,9 +63,19 @@ class Calls:
         return statistics.median(self.times_ms)
 
     @property
+    def late_ms(self) -> float:
+        """Time within which 95 of 100 calls ended."""
+        return late(self.times_ms)
+
+    @property
     def per_second(self) -> float:
         """Calls per second."""
         return len(self.calls) / self.elapsed_s
+
+
+def late(times: Sequence[float]) -> float:
+    """Return the time within which 95 of 100 were done."""
+    return sorted(times)[min(len(times) - 1, int(0.95 * len(times)))]
 
 
 def get(target: str, **headers: str) -> bytes:

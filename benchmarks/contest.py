@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.bench import Bench
-from benchmarks.calls import Call
+from benchmarks.calls import Call, late
 from benchmarks.service import Contestant, Expected, all_serving
 
 
@@ -35,8 +35,7 @@ class Score:
     @property
     def late_ms(self) -> float:
         """Time within which 95 of 100 slices came."""
-        times = sorted(self._times_ms())
-        return times[min(len(times) - 1, int(0.95 * len(times)))]
+        return late(self._times_ms())
 
     @property
     def per_second(self) -> float:

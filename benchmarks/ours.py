@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.answers import hdf5_samples
+from benchmarks.answers import hdf5_samples, npy_samples
 from benchmarks.bench import BUCKET, Bench
 from benchmarks.processes import run
 from benchmarks.recordings import RATE, Recording
@@ -41,7 +40,9 @@ class Archive:
         self._flask("register", "--safety-level", "1", *rate, place, timeout_s=timeout_s)
         self._registered.append(recording)
 
-    def contestant(self, name: str, recording: Recording, caches: dict[str, str], *, steps: int = 1) -> Contestant:
+    def contestant(
+        self, name: str, recording: Recording, caches: dict[str, str], *, steps: int = 1, form: str = "hdf5"
+    ) -> Contestant:
         """Return the service over this archive.
 
         Parameters
@@ -53,19 +54,18 @@ class Archive:
             ``NO_CHUNKS``, ``NOTHING`` or ``DEFAULT``.
         steps : int
             1 asks for samples by number; 2 asks the object for a time, then its link.
+        form : str
+            ``hdf5``, as when nothing is asked, or ``npy``.
         """
         number = self._registered.index(recording) + 1
 
         def targets(start: int, stop: int) -> Sequence[str]:
-            begin_ms, duration_ms = 1000 * start / RATE, 1000 * (stop - start - 1) / RATE
-            by_time = (
-                f"/electrophysiology/analogsignal/{number}/?start_time={begin_ms:.10g}&duration={duration_ms:.10g}"
-            )
-            by_index = f"/datafiles/{number}?start_index={start}&end_index={stop}"
-            return [by_time, by_index][-steps:]
+            by_time, by_number = addresses(number, start, stop)
+            return [by_time, by_number][-steps:] if form == "hdf5" else [f"{by_number}&format={form}"]
 
         variables = {**self.variables, **caches}
-        return Contestant(name, "wsgi:app", targets, hdf5_samples, recording, variables)
+        samples = hdf5_samples if form == "hdf5" else npy_samples
+        return Contestant(name, "wsgi:app", targets, samples, recording, variables)
 
     def _flask(self, *arguments: str, timeout_s: float = 120) -> None:
         variables = {**self._bench.s3.variables, **self.variables}
@@ -84,7 +84,8 @@ def archive(bench: Bench, *recordings: Recording, over_s3: bool = True) -> Itera
         yield made
 
 
-def link_in(body: bytes) -> str:
-    """Return the link to the samples in the answer about a signal."""
-    link: str = json.loads(body)["selected"][0]["fields"]["signal"]["data"]
-    return link
+def addresses(number: int, start: int, stop: int) -> tuple[str, str]:
+    """Return where to ask for a signal by time, and the link in the answer."""
+    begin_ms, duration_ms = 1000 * start / RATE, 1000 * (stop - start - 1) / RATE
+    by_time = f"/electrophysiology/analogsignal/{number}/?start_time={begin_ms:.10g}&duration={duration_ms:.10g}"
+    return by_time, f"/datafiles/{number}?start_index={start}&end_index={stop}"

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +65,16 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     try:
         process.communicate(timeout=STOPPING_S)
     except subprocess.TimeoutExpired:
-        children = psutil.Process(process.pid).children(recursive=True)
-        for one in (process, *children):
-            one.kill()
+        _kill(process.pid)
         process.communicate()
+
+
+def _kill(pid: int) -> None:
+    """End a process that was started here, and all below it, by force."""
+    root = psutil.Process(pid)
+    for one in (*root.children(recursive=True), root):
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
 
 
 def free_port() -> int:
@@ -121,7 +127,7 @@ def run(command: Sequence[str], variables: Mapping[str, str], timeout_s: float) 
     try:
         output, _ = process.communicate(timeout=timeout_s)
     except BaseException:
-        process.kill()
+        _kill(process.pid)
         process.communicate()
         raise
     if process.returncode:

@@ -22,6 +22,7 @@ RCLONE_OPTIONS = (
     "--vfs-read-wait=0",
     "--no-checksum",
     "--vfs-fast-fingerprint",
+    "--dir-cache-time=1s",  # sees files that come to its folder by other ways
     "--log-level=ERROR",
 )
 

@@ -26,6 +26,7 @@ def run(bench: Bench) -> Report:
             contestants.best_cache(HOUR),
             contestants.kerchunk_zarr(bench, HOUR),
             local.contestant("ours, local file, chunk read", HOUR, NO_CHUNKS),
+            local.contestant("ours, local file, chunk read, npy", HOUR, NO_CHUNKS, form="npy"),
             contestants.h5grove(bench, HOUR),
         ]
         scores = contest(bench, entries, n_slices=5 if bench.quick else 10, delay_s=LATENCY_S)

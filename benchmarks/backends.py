@@ -1,0 +1,25 @@
+"""Clients of S3 that are compared behind the interface of the service's stores."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+
+from storage.stores.backend import Backend
+
+BACKENDS = {
+    "s3fs": "storage.stores.s3:S3",
+    "obstore": "storage.stores.s3_obstore:S3Obstore",
+    "obstore, bare": "benchmarks.bare_obstore:BareObstore",
+}
+"""Where each is made; what is not there yet is left out."""
+
+
+def maker(place: str) -> Callable[[], Backend] | None:
+    """Return what makes a backend, None where there is none such."""
+    module, _, name = place.partition(":")
+    try:
+        found: Callable[[], Backend] | None = getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError:
+        return None
+    return found
