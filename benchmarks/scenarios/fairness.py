@@ -22,9 +22,11 @@ COLUMNS = ["downloads under way", "median ms", "95 % ms", "longest ms"]
 def run(bench: Bench) -> Report:
     """Measure in turn with and without downloads."""
     report = Report("Fairness: short slices beside long downloads")
-    with archive(bench, HOUR) as ours:
-        with serving(ours.contestant("ours", HOUR, NO_CHUNKS), bench.logs, bench.s3.variables) as service:
-            free, busy = measured(bench, service)
+    with (
+        archive(bench, HOUR) as ours,
+        serving(ours.contestant("ours", HOUR, NO_CHUNKS), bench.logs, bench.s3.variables) as service,
+    ):
+        free, busy = measured(bench, service)
     rows = [[name, median(times), late(times), max(times)] for name, times in (("none", free), ("4", busy))]
     report.table(COLUMNS, rows)
     report.say(
@@ -44,8 +46,8 @@ def measured(bench: Bench, service: Service) -> tuple[list[float], list[float]]:
         for kept, around in zip(times, (nullcontext(), downloads(bench, service)), strict=True):
             with around:
                 found = service.slices(places)
-                expected.check(service, places, found)
-                kept += found.times_ms
+            expected.check(service, places, found)
+            kept.extend(found.times_ms)
     bench.s3.delay(0)
     return times
 
