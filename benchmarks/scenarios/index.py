@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import tempfile
 import time
+from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 from benchmarks.bench import LATENCY_S, Bench
@@ -26,38 +28,52 @@ def run(bench: Bench) -> Report:
     bench.make(TEN_MINUTES, MANY_CHUNKS, MOST_CHUNKS)
     with tempfile.TemporaryDirectory(prefix="archive-", dir=bench.folder) as folder:
         archive = Archive(bench, Path(folder), over_s3=True)
-        rows, there = [], {}
-        for recording in (TEN_MINUTES, MANY_CHUNKS, MOST_CHUNKS):
-            rows.append(registered(bench, archive, recording))
-            if rows[-1][1] is not None:
-                there[recording.name] = rows[-1]
-        report.table(COLUMNS, rows)
-        if MANY_CHUNKS.name in there:
-            _, seconds, _, n_rounds, _, percent = there[MANY_CHUNKS.name]
-            report.at_most("105,000 chunks, rounds", n_rounds, 4)
-            report.at_most("105,000 chunks, share of the file", percent, 1.0, " %")
-            report.at_most("105,000 chunks, time", seconds, 10.0, " s")
-        if MOST_CHUNKS.name in there:
-            report.at_most("1.3 million chunks, time", there[MOST_CHUNKS.name][1], 60.0, " s")
-        slices(bench, archive, [one for one in (MANY_CHUNKS, MOST_CHUNKS) if one.name in there], report)
+        _, many, most = costs = [registered(bench, archive, one) for one in (TEN_MINUTES, MANY_CHUNKS, MOST_CHUNKS)]
+        report.table(COLUMNS, [row(cost) for cost in costs])
+        report.at_most("105,000 chunks, rounds", many.n_rounds, 4)
+        report.at_most("105,000 chunks, share of the file", many.percent, 1.0, " %")
+        report.at_most("105,000 chunks, time", many.seconds, 10.0, " s")
+        report.at_most("1.3 million chunks, time", most.seconds, 60.0, " s")
+        slices(bench, archive, [cost.recording for cost in (many, most) if cost.seconds < inf], report)
     return report
 
 
-def registered(bench: Bench, archive: Archive, recording: Recording) -> list[object]:
-    """Register one recording and return its row, without a time where it was given up."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What registering a recording took."""
+
+    recording: Recording
+    seconds: float
+    """Infinite where it was given up."""
+    n_requests: int
+    """For the recording itself, not for what is kept of it."""
+    n_rounds: int
+    megabytes: float
+    percent: float
+    """Of the file."""
+
+
+def row(cost: Cost) -> list[object]:
+    """Return the row of the table."""
+    seconds = cost.seconds if cost.seconds < inf else "given up"
+    return [cost.recording.name, seconds, cost.n_requests, cost.n_rounds, cost.megabytes, cost.percent]
+
+
+def registered(bench: Bench, archive: Archive, recording: Recording) -> Cost:
+    """Register one recording, with delay."""
     path = bench.recordings / f"{recording.name}.h5"
     bench.s3.clear()
     bench.s3.delay(LATENCY_S)
     began_s = time.monotonic()
     try:
         archive.register(recording, bench.limit_s)
-        seconds, name = time.monotonic() - began_s, recording.name
+        seconds = time.monotonic() - began_s
     except subprocess.TimeoutExpired:
-        seconds, name = None, f"{recording.name}: given up after {bench.limit_s:.0f} s"
+        seconds = inf
     bench.s3.delay(0)
     asked = [one for one in bench.s3.requests if one.target.partition("?")[0].endswith(path.name)]
     nbytes = sum(one.nbytes for one in asked)
-    return [name, seconds, len(asked), rounds(asked), nbytes / 1e6, 100 * nbytes / path.stat().st_size]
+    return Cost(recording, seconds, len(asked), rounds(asked), nbytes / 1e6, 100 * nbytes / path.stat().st_size)
 
 
 def slices(bench: Bench, archive: Archive, recordings: list[Recording], report: Report) -> None:
