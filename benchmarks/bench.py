@@ -63,6 +63,7 @@ def opened(*, quick: bool, limit_s: float) -> Iterator[Bench]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Busy("another benchmark runs in this checkout") from None
-        shutil.rmtree(FOLDER / "s3" / BUCKET / "store", ignore_errors=True)
+        for left in (FOLDER / "s3" / BUCKET / "store", *FOLDER.glob("archive-*")):  # by a run that was killed
+            shutil.rmtree(left, ignore_errors=True)
         with serving(FOLDER / "s3", FOLDER / "logs") as s3:
             yield Bench(FOLDER, s3, quick, limit_s)

@@ -18,7 +18,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 HOST = "127.0.0.1"
-STOPPING_S = 10
+STOPPING_S = 3
 STARTING_S = 60
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None

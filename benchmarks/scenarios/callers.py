@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks import contestants
+from benchmarks import entries
 from benchmarks.bench import LATENCY_S, Bench
 from benchmarks.contest import Score, contest
+from benchmarks.contestants.choices import BEST, BEST_ANEW
 from benchmarks.ours import DEFAULT, NO_CHUNKS, archive
 from benchmarks.recordings import HOUR
 from benchmarks.report import Report
@@ -20,21 +21,22 @@ def run(bench: Bench) -> Report:
     """Compare over S3 with 20 ms, and over a local file."""
     report = Report(f"Callers: {CALLERS} at once, 100 ms of one hour each")
     with archive(bench, HOUR) as remote, archive(bench, HOUR, over_s3=False) as local:
-        entries = [
-            remote.contestant("ours over S3, chunk fetched", HOUR, NO_CHUNKS),
-            remote.contestant("ours over S3, default caches", HOUR, DEFAULT),
-            contestants.obvious(HOUR),
-            contestants.best_cache(HOUR),
-            contestants.kerchunk_zarr(bench, HOUR),
-            local.contestant("ours, local file, chunk read", HOUR, NO_CHUNKS),
-            local.contestant("ours, local file, default caches", HOUR, DEFAULT),
-            local.contestant("ours, local file, chunk read, npy", HOUR, NO_CHUNKS, form="npy"),
-            contestants.h5grove(bench, HOUR),
-        ]
-        seconds = 2.0 if bench.quick else 4.0
-        scores = contest(bench, entries, n_slices=MOST_SLICES, connections=CALLERS, seconds=seconds, delay_s=LATENCY_S)
-    report.table(COLUMNS, rows(scores))
-    ours, obvious, ours_local, grove = scores[0], scores[2], scores[5], scores[8]
+        asked = {
+            "ours": remote.contestant("ours over S3, chunk fetched", HOUR, NO_CHUNKS),
+            "default": remote.contestant("ours over S3, default caches", HOUR, DEFAULT),
+            "obvious": entries.obvious(HOUR),
+            "anew": entries.cached(HOUR, BEST_ANEW),
+            "kept": entries.cached(HOUR, BEST),
+            "kerchunk": entries.kerchunk_zarr(bench, HOUR),
+            "local": local.contestant("ours, local file, chunk read", HOUR, NO_CHUNKS),
+            "local default": local.contestant("ours, local file, default caches", HOUR, DEFAULT),
+            "local npy": local.contestant("ours, local file, chunk read, npy", HOUR, NO_CHUNKS, form="npy"),
+            "h5grove": entries.h5grove(bench, HOUR),
+        }
+        many = {"n_slices": MOST_SLICES, "connections": CALLERS, "seconds": 2.0 if bench.quick else 4.0}
+        scores = dict(zip(asked, contest(bench, [*asked.values()], delay_s=LATENCY_S, **many), strict=True))
+    report.table(COLUMNS, rows([*scores.values()]))
+    ours, obvious, ours_local, grove = (scores[name] for name in ("ours", "obvious", "local", "h5grove"))
     report.at_least("over S3, times obvious", ours.per_second / obvious.per_second, 30.0)
     report.at_least("over S3, times h5grove with a local file", ours.per_second / grove.per_second, 0.7)
     report.at_least("with a local file, times h5grove", ours_local.per_second / grove.per_second, 1.1)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from benchmarks import contestants
+from benchmarks import entries
 from benchmarks.bench import BUCKET, LATENCY_S, Bench
 from benchmarks.calls import Job, call, get
 from benchmarks.contest import contest
+from benchmarks.contestants.choices import BEST, BEST_ANEW
 from benchmarks.ours import DEFAULT, NO_CHUNKS, NOTHING, archive
 from benchmarks.recordings import HOUR
 from benchmarks.report import Report
@@ -17,20 +18,22 @@ def run(bench: Bench) -> Report:
     """Compare ours, warm and cold, with the contestants."""
     report = Report("Slices: one caller, 100 ms of one hour")
     with archive(bench, HOUR) as remote, archive(bench, HOUR, over_s3=False) as local:
-        entries = [
-            remote.contestant("ours, warm: index in memory, chunk fetched", HOUR, NO_CHUNKS),
-            remote.contestant("ours, cold: no caches", HOUR, NOTHING),
-            remote.contestant("ours, default caches", HOUR, DEFAULT),
-            remote.contestant("ours, warm, object by time and its link", HOUR, NO_CHUNKS, steps=2),
-            contestants.obvious(HOUR),
-            contestants.best_cache(HOUR),
-            contestants.kerchunk_zarr(bench, HOUR),
-            local.contestant("ours, local file, chunk read", HOUR, NO_CHUNKS),
-            local.contestant("ours, local file, chunk read, npy", HOUR, NO_CHUNKS, form="npy"),
-            contestants.h5grove(bench, HOUR),
-        ]
-        scores = contest(bench, entries, n_slices=5 if bench.quick else 10, delay_s=LATENCY_S)
-    warm, cold, obvious = scores[0], scores[1], scores[4]
+        asked = {
+            "warm": remote.contestant("ours, warm: index in memory, chunk fetched", HOUR, NO_CHUNKS),
+            "cold": remote.contestant("ours, cold: no caches", HOUR, NOTHING),
+            "default": remote.contestant("ours, default caches", HOUR, DEFAULT),
+            "by time": remote.contestant("ours, warm, object by time and its link", HOUR, NO_CHUNKS, steps=2),
+            "obvious": entries.obvious(HOUR),
+            "anew": entries.cached(HOUR, BEST_ANEW),
+            "kept": entries.cached(HOUR, BEST),
+            "kerchunk": entries.kerchunk_zarr(bench, HOUR),
+            "local": local.contestant("ours, local file, chunk read", HOUR, NO_CHUNKS),
+            "local npy": local.contestant("ours, local file, chunk read, npy", HOUR, NO_CHUNKS, form="npy"),
+            "h5grove": entries.h5grove(bench, HOUR),
+        }
+        n_slices = 5 if bench.quick else 10
+        scores = dict(zip(asked, contest(bench, [*asked.values()], n_slices=n_slices, delay_s=LATENCY_S), strict=True))
+    warm, cold, obvious = scores["warm"], scores["cold"], scores["obvious"]
     rows = [
         [
             score.contestant.name,
@@ -42,7 +45,7 @@ def run(bench: Bench) -> Report:
             score.each(score.nbytes) / 1e6,
             1000 * score.each(score.cpu_s),
         ]
-        for score in scores
+        for score in scores.values()
     ]
     bare = bare_get_ms(bench)
     rows.append(

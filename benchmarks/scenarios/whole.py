@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from benchmarks import contestants
+from benchmarks import entries
 from benchmarks.bench import LATENCY_S, Bench
 from benchmarks.ours import DEFAULT, archive
 from benchmarks.recordings import HOUR
@@ -19,12 +19,12 @@ def run(bench: Bench) -> Report:
     """Compare with the obvious way and with kerchunk, in turn."""
     report = Report("Whole: one caller, one hour (432 MB) as HDF5")
     with archive(bench, HOUR) as ours:
-        entries = [
+        asked = [
             ours.contestant("ours", HOUR, DEFAULT),
-            contestants.obvious(HOUR),
-            contestants.kerchunk_zarr(bench, HOUR),
+            entries.obvious(HOUR),
+            entries.kerchunk_zarr(bench, HOUR),
         ]
-        with all_serving(entries, bench.logs, bench.s3.variables) as services:
+        with all_serving(asked, bench.logs, bench.s3.variables) as services:
             for service in services:
                 service.warm(HOUR.places(0, 32))
             bench.s3.delay(LATENCY_S)
@@ -46,7 +46,7 @@ def run(bench: Bench) -> Report:
         COLUMNS,
         [
             [entry.name, rate, rate / rates[0], 1000 * one[1], one[0], *one[2:]]
-            for entry, rate, one in zip(entries, rates, medians, strict=True)
+            for entry, rate, one in zip(asked, rates, medians, strict=True)
         ],
     )
     report.at_least("MB/s, times obvious", rates[0] / rates[1], 2.0)
