@@ -30,6 +30,7 @@ from storage.errors import StorageError
 from storage.ingest.demo import write_demo
 from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.register import Options, Outcome, files_at, register
+from storage.progress import DatasetProgress
 from storage.timings import Timings
 from storage.units import hertz, require_unit, seconds
 
@@ -179,10 +180,19 @@ def _register(found: Services, files: Sequence[str], options: Options) -> list[O
     with _catalog_errors(), tqdm(files, desc="Registering", unit="file", leave=False, disable=None) as bar:
         for url in bar:
             bar.set_postfix_str(url.rpartition("/")[2])
-            outcome = register(found.store, found.engine, url, options)
+            outcome = register(found.store, found.engine, url, options, _indexing(bar, url.rpartition("/")[2]))
             outcomes.append(outcome)
             bar.write("\n".join(_told(outcome)))
     return outcomes
+
+
+def _indexing(bar: tqdm[str], name: str) -> DatasetProgress:
+    """Return what shows, behind the name of a file, how much of which of its datasets is indexed."""
+
+    def show(path: str, n_indexed: int, n_chunks: int) -> None:
+        bar.set_postfix_str(f"{name}, {n_indexed:,} of {n_chunks:,} chunks of {path}")
+
+    return show
 
 
 def _told(outcome: Outcome) -> list[str]:

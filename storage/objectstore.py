@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import BinaryIO
+from functools import partial
+from typing import BinaryIO, cast
 
+from storage.hdf5.remote_file import RemoteFile
 from storage.ranges import ByteRange
 from storage.stores.backend import Backend, Content, Stat
+from storage.stores.folder import Folder
 
 
 class ObjectStore:
@@ -30,7 +33,7 @@ class ObjectStore:
         if "://" not in root_url:
             raise ValueError(f"a store is given as a URL such as file:///srv/store, not {root_url!r}")
         self.root_url = root_url.rstrip("/")
-        self._makers: dict[str, Callable[[], Backend]] = {"file": _folder, "s3": S3_CLIENTS[s3_client]}
+        self._makers: dict[str, Callable[[], Backend]] = {"file": Folder, "s3": S3_CLIENTS[s3_client]}
         self._backends: dict[str, Backend] = {}
         self._lock = threading.Lock()
 
@@ -56,10 +59,21 @@ class ObjectStore:
         backend, location = self._find(name)
         return backend.stat(location)
 
-    def open(self, name: str) -> BinaryIO:
-        """Open a file for parsing; raises NotStored or StoreAway."""
+    def open(self, name: str, stat: Stat | None = None) -> BinaryIO:
+        """Open a file for parsing; raises NotStored or StoreAway.
+
+        Parameters
+        ----------
+        name : str
+        stat : Stat, optional
+            Which version of the file is meant; that of now by default. Reading another raises FileChanged, but
+            from a folder: there the file that was opened is read to its end.
+        """
         backend, location = self._find(name)
-        return backend.open(location)
+        if isinstance(backend, Folder):
+            return backend.open(location)
+        stat = stat or backend.stat(location)
+        return cast(BinaryIO, RemoteFile(partial(self.get_ranges, name, pin=stat.pin), stat.nbytes))
 
     def put(self, name: str, content: bytes) -> None:
         """Store a whole file under a key that no file has; it is there entirely or not at all."""
@@ -83,12 +97,6 @@ class ObjectStore:
 
 
 # Clients are imported here, because s3fs alone takes 0.2 s.
-
-
-def _folder() -> Backend:
-    from storage.stores.folder import Folder
-
-    return Folder()
 
 
 def _s3_by_obstore() -> Backend:

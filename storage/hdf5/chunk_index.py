@@ -14,6 +14,7 @@ from storage.cache import Cache
 from storage.errors import Refused
 from storage.hdf5 import sidecar
 from storage.objectstore import ObjectStore
+from storage.progress import Progress, untold
 from storage.ranges import ByteRange, coalesce
 
 ROW = np.dtype([("byte_offset", "<u8"), ("nbytes", "<u4"), ("filter_mask", "<u4")])
@@ -25,6 +26,9 @@ MAX_CHUNK_NBYTES = 2**32 - 1
 
 PAGE_ROWS = 4096
 """Rows of a long index that are fetched and kept together: 64 kB."""
+
+PLACED_TOGETHER = 16384
+"""Chunks that are put into their rows at once while an index is built."""
 
 WHOLE_ROWS = 4 * PAGE_ROWS
 """An index up to this long is fetched whole."""
@@ -88,13 +92,13 @@ def grid_of(shape: tuple[int, ...], chunk_shape: tuple[int, ...]) -> tuple[int, 
     return tuple(-(-length // chunk) for length, chunk in zip(shape, chunk_shape, strict=True))
 
 
-def build(dataset: h5py.Dataset) -> NDArray[np.void]:
+def build(dataset: h5py.Dataset, progress: Progress = untold) -> NDArray[np.void]:
     """Return the rows of a chunked dataset: dtype ROW, one per chunk of the grid, in C order.
 
     Raises
     ------
     Refused
-        If there are more or larger chunks than an index can hold.
+        If there are more or larger chunks than an index can hold, or chunks where the dataset has none.
     """
     chunk_shape = dataset.chunks
     grid = grid_of(dataset.shape, chunk_shape)
@@ -104,14 +108,40 @@ def build(dataset: h5py.Dataset) -> NDArray[np.void]:
         raise Refused(f"its chunks of shape {chunk_shape} are larger than 4 GiB")
     rows = np.empty(prod(grid), ROW)
     rows["byte_offset"], rows["nbytes"], rows["filter_mask"] = MISSING, 0, 0
-    strides = [prod(grid[axis + 1 :]) for axis in range(len(grid))]
+    found: list[h5py.h5d.StoreInfo] = []
+    n_placed = 0
+    progress(0, len(rows))
+
+    def place() -> None:
+        nonlocal n_placed
+        _place(found, rows, grid, chunk_shape)
+        n_placed += len(found)
+        found.clear()
+        progress(n_placed, len(rows))
 
     def note(chunk: h5py.h5d.StoreInfo) -> None:
-        place = sum(
-            offset // length * stride
-            for offset, length, stride in zip(chunk.chunk_offset, chunk_shape, strides, strict=True)
-        )
-        rows[place] = (chunk.byte_offset, chunk.size, chunk.filter_mask)
+        found.append(chunk)
+        if len(found) == PLACED_TOGETHER:
+            place()
 
     dataset.id.chunk_iter(note)
+    place()
+    progress(len(rows), len(rows))
     return rows
+
+
+def _place(
+    found: list[h5py.h5d.StoreInfo],
+    rows: NDArray[np.void],
+    grid: tuple[int, ...],
+    chunk_shape: tuple[int, ...],
+) -> None:
+    """Put chunks into the rows where they belong."""
+    if not found:
+        return
+    offsets, filter_masks, byte_offsets, nbytes = zip(*found, strict=True)
+    places = np.array(offsets, np.uint64) // np.array(chunk_shape, np.uint64)
+    if (places >= np.array(grid, np.uint64)).any():
+        raise Refused("its chunk index is damaged: it has chunks beyond its shape")
+    ids = np.ravel_multi_index(tuple(places.T.astype(np.intp)), grid)
+    rows["byte_offset"][ids], rows["nbytes"][ids], rows["filter_mask"][ids] = byte_offsets, nbytes, filter_masks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import h5py
@@ -9,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.hdf5.chunk_index import MISSING, grid_of
+from storage.hdf5.filters import DamagedChunk, Filter, decode
 
 NO_FILTER = 2**32 - 1
 """A filter mask by which every filter was left out."""
 
 
-def mark_unfiltered(dataset: h5py.Dataset, rows: NDArray[np.void]) -> None:
+def mark_unfiltered(dataset: h5py.Dataset, filters: Sequence[Filter], rows: NDArray[np.void]) -> None:
     """Set the filter masks of edge chunks that were stored without filters.
 
     ``H5Pset_chunk_opts`` asks for that; neither the filter masks nor h5py tell. But then every edge chunk is
@@ -23,7 +25,9 @@ def mark_unfiltered(dataset: h5py.Dataset, rows: NDArray[np.void]) -> None:
     Parameters
     ----------
     dataset : h5py.Dataset
-        Chunked, with filters.
+        Chunked.
+    filters : sequence of Filter
+        Its filters, at least one.
     rows : ndarray
         Its chunk index, changed in place.
     """
@@ -33,7 +37,9 @@ def mark_unfiltered(dataset: h5py.Dataset, rows: NDArray[np.void]) -> None:
     full_nbytes = int(np.prod(dataset.chunks)) * dataset.dtype.itemsize
     if (rows["nbytes"][edges] != full_nbytes).any() or rows["filter_mask"][edges].any():
         return
-    if all(_reads_unfiltered(dataset, np.unravel_index(edge, grid)) for edge in edges.tolist()):
+    # All of them are stored alike, so the first that differs between the two ways decides; if none does, either is right.
+    told = (_is_unfiltered(dataset, filters, np.unravel_index(edge, grid)) for edge in edges.tolist())
+    if next((is_unfiltered for is_unfiltered in told if is_unfiltered is not None), False):
         rows["filter_mask"][edges] = NO_FILTER
 
 
@@ -46,13 +52,19 @@ def _edges(dataset: h5py.Dataset, grid: tuple[int, ...]) -> NDArray[np.intp]:
     return np.flatnonzero(over)
 
 
-def _reads_unfiltered(dataset: h5py.Dataset, place: Any) -> bool:
+def _is_unfiltered(dataset: h5py.Dataset, filters: Sequence[Filter], place: Any) -> bool | None:
+    """Whether libhdf5 reads a chunk as it is; None if it is the same with its filters undone."""
     corner = tuple(int(index) * length for index, length in zip(place, dataset.chunks, strict=True))
     region = tuple(
         slice(start, min(start + length, whole))
         for start, length, whole in zip(corner, dataset.chunks, dataset.shape, strict=True)
     )
     _, raw = dataset.id.read_direct_chunk(corner)
+    try:
+        if bytes(decode(raw, filters, filter_mask=0, nbytes=len(raw))) == raw:
+            return None
+    except DamagedChunk:
+        pass
     inside = tuple(slice(0, part.stop - part.start) for part in region)
     stored = np.frombuffer(raw, dataset.dtype).reshape(dataset.chunks)[inside]
     try:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from storage.errors import Refused
 from storage.hdf5 import chunk_index, edge_chunks
 from storage.hdf5.filters import Filter, UnknownFilter, require_known
+from storage.progress import Progress, untold
 
 MAX_INLINE_NBYTES = 64 * 1024 * 1024
 """Strings of variable length and compact datasets are copied into the sidecar up to this."""
@@ -43,8 +44,14 @@ class Description:
     """The samples themselves where the file holds them in a form that byte ranges cannot give."""
 
 
-def describe(dataset: h5py.Dataset) -> Description:
+def describe(dataset: h5py.Dataset, progress: Progress = untold) -> Description:
     """Describe a dataset of an open file.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+    progress : Progress
+        Is told how many of its chunks are indexed.
 
     Raises
     ------
@@ -71,9 +78,9 @@ def describe(dataset: h5py.Dataset) -> Description:
     fill = np.array(dataset.fillvalue, dtype).tobytes() if is_filled else bytes(dtype.itemsize)
     if layout == h5py.h5d.CHUNKED:
         filters = _filters(creation)
-        rows = chunk_index.build(dataset)
+        rows = chunk_index.build(dataset, progress)
         if filters:
-            edge_chunks.mark_unfiltered(dataset, rows)
+            edge_chunks.mark_unfiltered(dataset, filters, rows)
         return Description(dtype, shape, fill, chunk_shape=dataset.chunks, filters=filters, chunks=rows)
     # Of an array that was never written, libhdf5 gives an offset in a file with a user block.
     is_written = dataset.id.get_storage_size() > 0

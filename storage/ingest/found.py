@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import h5py
@@ -15,6 +16,7 @@ from storage.calibration import Calibration
 from storage.errors import Refused
 from storage.hdf5.file import Description, describe
 from storage.ingest import sorted_times
+from storage.progress import DatasetProgress, untold
 
 MAX_PATH_NBYTES = 2000
 """Longer ones have no place in an index of the catalog."""
@@ -80,6 +82,7 @@ class Found:
     blocks: dict[str, NDArray[np.generic]] = field(default_factory=dict)
     """First and last value of each block of rows, of datasets of times."""
     refusals: list[Refusal] = field(default_factory=list)
+    progress: DatasetProgress = untold
     _paths: dict[tuple[int, int], str] = field(default_factory=dict)
     _checked: dict[str, tuple[NDArray[np.int64], list[str | None]]] = field(default_factory=dict)
 
@@ -110,7 +113,7 @@ class Found:
         if len(path.encode()) > MAX_PATH_NBYTES:
             raise Refused(f"its path has more than {MAX_PATH_NBYTES} bytes")
         if path not in self.datasets:
-            self.datasets[path] = describe(dataset)
+            self.datasets[path] = describe(dataset, partial(self.progress, path))
         return path
 
     def describe_times(

@@ -22,6 +22,7 @@ from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.found import Found, Refusal
 from storage.ingest.inspect import SUFFIXES, inspect
 from storage.objectstore import ObjectStore
+from storage.progress import DatasetProgress, untold
 from storage.stores.backend import Stat, file_name
 
 log = logging.getLogger(__name__)
@@ -88,13 +89,25 @@ def files_at(store: ObjectStore, path_or_url: str) -> list[str]:
     return recordings
 
 
-def register(store: ObjectStore, engine: Engine, url: str, options: Options) -> Outcome:
-    """Register one file, or bring up to date what the catalog says of it; repeating it does no harm."""
+def register(
+    store: ObjectStore, engine: Engine, url: str, options: Options, progress: DatasetProgress = untold
+) -> Outcome:
+    """Register one file, or bring up to date what the catalog says of it; repeating it does no harm.
+
+    Parameters
+    ----------
+    store : ObjectStore
+    engine : Engine
+    url : str
+    options : Options
+    progress : DatasetProgress
+        Is told how many chunks of which dataset are indexed.
+    """
     try:
         try:
-            return _register(store, engine, url, options)
+            return _register(store, engine, url, options, progress)
         except IntegrityError:  # somebody registered the same file at the same time; theirs counts
-            return _register(store, engine, url, options)
+            return _register(store, engine, url, options, progress)
     except OperationalError:  # the catalog is away, for the other files too
         raise
     except StorageError as error:
@@ -106,7 +119,7 @@ def register(store: ObjectStore, engine: Engine, url: str, options: Options) -> 
         return Outcome(url, "refused", refusals=[Refusal(file_name(url), reason)])
 
 
-def _register(store: ObjectStore, engine: Engine, url: str, options: Options) -> Outcome:
+def _register(store: ObjectStore, engine: Engine, url: str, options: Options, progress: DatasetProgress) -> Outcome:
     stat = store.stat(url)
     with Session(engine) as session:
         known = find.stored_file(session, url)
@@ -115,7 +128,7 @@ def _register(store: ObjectStore, engine: Engine, url: str, options: Options) ->
             refusals = [Refusal(path, reason) for path, reason in known.refusals]
             if all(_is_stored(store, key) for key in find.sidecars(session, known.id)):
                 return Outcome(url, "unchanged", record.count(session, known), refusals)
-    found = inspect(store, url, options.plain)
+    found = inspect(store, url, stat, options.plain, progress)
     if store.stat(url) != stat:
         raise FileChanged(f"{file_name(url)} was changed while it was read; register it again")
     if known is None and not found.objects:

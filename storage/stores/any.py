@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import BinaryIO, cast
+from typing import cast
 
 import fsspec
 
@@ -51,11 +51,6 @@ class AnyStore:
             raise NotStored(f"{file_name(location)} is not in the store: it is a folder")
         version = next((found[name] for name in VERSIONS if found.get(name) is not None), "")
         return Stat(int(found["size"]), f"{found['size']}-{version}")
-
-    def open(self, location: str) -> BinaryIO:
-        """Open a file for parsing."""
-        self.stat(location)
-        return cast(BinaryIO, self._files.open(self._path(location), "rb"))
 
     def put(self, location: str, content: bytes) -> None:
         """Store a whole file."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from storage.ranges import ByteRange
 
@@ -30,9 +30,6 @@ class Backend(Protocol):
 
     def stat(self, location: str) -> Stat:
         """Return size and pin."""
-
-    def open(self, location: str) -> BinaryIO:
-        """Open a file for parsing."""
 
     def put(self, location: str, content: bytes) -> None:
         """Store a whole file; it is there entirely or not at all."""

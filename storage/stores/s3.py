@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import obstore
@@ -83,10 +83,6 @@ class S3:
     def stat(self, location: str) -> Stat:
         """Return size and ETag."""
         return self._s3fs.stat(location)
-
-    def open(self, location: str) -> BinaryIO:
-        """Open a file for parsing, in blocks that are kept."""
-        return self._s3fs.open(location)
 
     def put(self, location: str, content: bytes) -> None:
         """Store a whole file by one PUT."""

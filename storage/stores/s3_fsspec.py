@@ -1,11 +1,11 @@
-"""The ``s3://`` store by s3fs: listing, opening, storing, and ranges where ``EPHYSTORE_S3_CLIENT=s3fs``."""
+"""The ``s3://`` store by s3fs: listing, storing, and ranges where ``EPHYSTORE_S3_CLIENT=s3fs``."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import aiohttp
 import s3fs
@@ -28,8 +28,6 @@ CLIENT = {
     "max_pool_connections": 128,
 }
 """A store that never says anything is given up after 14 s, one where nobody listens at once."""
-
-PARSING_BLOCK_NBYTES = 1 << 20
 
 GONE = {"404", "NoSuchKey", "NoSuchBucket"}
 OTHER_FILE = {"412", "PreconditionFailed", "416", "InvalidRange"}
@@ -56,16 +54,6 @@ class S3fs:
         if found["type"] != "file":
             raise NotStored(f"{file_name(location)} is not in the store: it is a prefix")
         return Stat(int(found["size"]), str(found["ETag"]))
-
-    def open(self, location: str) -> BinaryIO:
-        """Open a file for parsing, in blocks that are kept."""
-        file = _named_errors(
-            file_name(location),
-            lambda: self._files.open(location, "rb", block_size=PARSING_BLOCK_NBYTES, cache_type="blockcache"),
-        )
-        if file.details["type"] != "file":
-            raise NotStored(f"{file_name(location)} is not in the store: it is a prefix")
-        return cast(BinaryIO, file)
 
     def put(self, location: str, content: bytes) -> None:
         """Store a whole file by one PUT."""

@@ -10,6 +10,7 @@ import h5py
 from storage.errors import Refused
 from storage.ingest.formats import attributes
 from storage.ingest.found import Found, FoundObject
+from storage.progress import DatasetProgress, untold
 from storage.selection import require_axis
 from storage.units import hertz, seconds
 
@@ -28,7 +29,7 @@ class PlainOptions:
     units: str | None = None
 
 
-def inspect(file: h5py.File, name: str, options: PlainOptions) -> Found:
+def inspect(file: h5py.File, name: str, options: PlainOptions, progress: DatasetProgress = untold) -> Found:
     """Find the one array in the root of a file, as a signal.
 
     Parameters
@@ -37,8 +38,10 @@ def inspect(file: h5py.File, name: str, options: PlainOptions) -> Found:
     name : str
         What the signal will be called.
     options : PlainOptions
+    progress : DatasetProgress
+        Is told how many chunks of the dataset are indexed.
     """
-    found = Found()
+    found = Found(progress=progress)
     with found.refusing("/"):
         _add_signal(found, _only_dataset(file), name, options)
     return found

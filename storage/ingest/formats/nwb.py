@@ -16,6 +16,7 @@ from storage.calibration import Calibration
 from storage.errors import Refused
 from storage.ingest.formats import attributes, nwb_tables, nwb_tree
 from storage.ingest.found import Found, FoundObject
+from storage.progress import DatasetProgress, untold
 from storage.selection import require_axis
 
 ROOT = "/"
@@ -36,7 +37,7 @@ def is_nwb(file: h5py.File) -> bool:
     return nwb_tree.type_of(file) == "NWBFile" or "nwb_version" in file.attrs
 
 
-def inspect(file: h5py.File, name: str) -> Found:
+def inspect(file: h5py.File, name: str, progress: DatasetProgress = untold) -> Found:
     """Find everything in an NWB file that can be served, and why the rest cannot.
 
     Parameters
@@ -44,8 +45,10 @@ def inspect(file: h5py.File, name: str) -> Found:
     file : h5py.File
     name : str
         What the Block will be called.
+    progress : DatasetProgress
+        Is told how many chunks of which dataset are indexed.
     """
-    found = Found()
+    found = Found(progress=progress)
     _add_session(found, file, name)
     for group in _walked(found, file):
         with found.refusing(nwb_tree.path_of(group)):
