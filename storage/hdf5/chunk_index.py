@@ -114,8 +114,10 @@ def build(dataset: h5py.Dataset, progress: Progress = untold) -> NDArray[np.void
 
     def place() -> None:
         nonlocal n_placed
-        _place(found, rows, grid, chunk_shape)
         n_placed += len(found)
+        if n_placed > len(rows):  # as when a node of the index leads back to one above it
+            raise Refused(f"its chunk index is damaged: it has more than the {len(rows)} chunks of its shape")
+        _place(found, rows, grid, chunk_shape)
         found.clear()
         progress(n_placed, len(rows))
 

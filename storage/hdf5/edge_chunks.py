@@ -37,7 +37,7 @@ def mark_unfiltered(dataset: h5py.Dataset, filters: Sequence[Filter], rows: NDAr
     full_nbytes = int(np.prod(dataset.chunks)) * dataset.dtype.itemsize
     if (rows["nbytes"][edges] != full_nbytes).any() or rows["filter_mask"][edges].any():
         return
-    # All of them are stored alike, so the first that differs between the two ways decides; if none does, either is right.
+    # All are stored alike: the first that the two ways read differently decides, and if there is none, either is right.
     told = (_is_unfiltered(dataset, filters, np.unravel_index(edge, grid)) for edge in edges.tolist())
     if next((is_unfiltered for is_unfiltered in told if is_unfiltered is not None), False):
         rows["filter_mask"][edges] = NO_FILTER
@@ -53,21 +53,24 @@ def _edges(dataset: h5py.Dataset, grid: tuple[int, ...]) -> NDArray[np.intp]:
 
 
 def _is_unfiltered(dataset: h5py.Dataset, filters: Sequence[Filter], place: Any) -> bool | None:
-    """Whether libhdf5 reads a chunk as it is; None if it is the same with its filters undone."""
+    """Whether libhdf5 reads a chunk as it is stored; None if undoing the filters would give the same samples."""
     corner = tuple(int(index) * length for index, length in zip(place, dataset.chunks, strict=True))
     region = tuple(
         slice(start, min(start + length, whole))
         for start, length, whole in zip(corner, dataset.chunks, dataset.shape, strict=True)
     )
+    inside = tuple(slice(0, part.stop - part.start) for part in region)
+
+    def samples(content: Any) -> bytes:
+        return np.frombuffer(content, dataset.dtype).reshape(dataset.chunks)[inside].tobytes()
+
     _, raw = dataset.id.read_direct_chunk(corner)
     try:
-        if bytes(decode(raw, filters, filter_mask=0, nbytes=len(raw))) == raw:
+        if samples(decode(raw, filters, filter_mask=0, nbytes=len(raw))) == samples(raw):
             return None
     except DamagedChunk:
-        pass
-    inside = tuple(slice(0, part.stop - part.start) for part in region)
-    stored = np.frombuffer(raw, dataset.dtype).reshape(dataset.chunks)[inside]
+        pass  # it is not filtered, or it is damaged
     try:
-        return bool(stored.tobytes() == dataset[region].tobytes())
+        return bool(samples(raw) == dataset[region].tobytes())
     except OSError:  # libhdf5 lacks the filter, so it cannot tell
         return False

@@ -1,6 +1,7 @@
 """What libhdf5 will read below each node of a chunk index, in each of the structures that HDF5 has for one.
 
-Nothing here is trusted or needed: a node that is not what it says has nothing below it, and libhdf5 judges it.
+Nothing here is trusted or needed: a node that is not what it says has nothing below it, and libhdf5 judges it. But
+one that leads back up is refused here, because libhdf5 would follow it until its stack ends.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+
+from storage.errors import Refused
 
 ADDRESS = np.dtype("<u8")
 UNDEFINED = 2**64 - 1
@@ -32,7 +35,7 @@ class Node:
     """Counted from the base address of the file, and not yet known to lie within it."""
     nbytes: int
     below: Callable[[bytes], list[Node]]
-    """Tells from its content what libhdf5 will read next below it."""
+    """Tells from its content what libhdf5 will read next below it; raises Refused where that leads back up."""
 
 
 def nothing(_: bytes) -> list[Node]:
@@ -48,12 +51,17 @@ def below(content: bytes) -> list[Node]:
 
 def _btree1(content: bytes, level: int | None = None) -> list[Node]:
     """Of a node of a version-1 B-tree of chunks; ``level`` is what its parent promised."""
-    if len(content) < 24 or content[:5] != b"TREE\x01" or content[5] == 0 or level not in (None, content[5]):
+    if len(content) < 24 or content[:5] != b"TREE\x01":
+        return []
+    if level not in (None, content[5]):
+        raise Refused(
+            "its chunk index is damaged: a node of its B-tree is not one level below the one that leads to it"
+        )
+    if content[5] == 0:
         return []
     (n_entries,) = struct.unpack_from("<H", content, 6)
     children = next(_btree1_children(content, n_entries), [])
-    child_level = content[5] - 1
-    of_child = partial(_btree1, level=child_level) if child_level else nothing
+    of_child = partial(_btree1, level=content[5] - 1)
     return [Node(address, len(content), of_child) for address in children]
 
 

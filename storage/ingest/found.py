@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -30,6 +30,12 @@ def storable(text: str) -> str:
 def as_path(name: str | bytes) -> str:
     """Return the path of an object of a file, which h5py tells as bytes where it is not Unicode."""
     return storable(name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else name)
+
+
+def identity(found: h5py.Dataset | h5py.Group) -> Hashable:
+    """Return what is the same for all links to one object of a file."""
+    info = h5py.h5g.get_objinfo(found.id)  # h5o.get_info would measure, and so walk, the whole chunk index of a dataset
+    return info.fileno, info.objno
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,7 @@ class Found:
     """First and last value of each block of rows, of datasets of times."""
     refusals: list[Refusal] = field(default_factory=list)
     progress: DatasetProgress = untold
-    _paths: dict[tuple[int, int], str] = field(default_factory=dict)
+    _paths: dict[Hashable, str] = field(default_factory=dict)
     _checked: dict[str, tuple[NDArray[np.int64], list[str | None]]] = field(default_factory=dict)
 
     @contextmanager
@@ -108,8 +114,7 @@ class Found:
         Refused
             Saying what about it cannot be served exactly.
         """
-        info = h5py.h5o.get_info(dataset.id)
-        path = self._paths.setdefault((info.fileno, info.addr), as_path(dataset.name))
+        path = self._paths.setdefault(identity(dataset), as_path(dataset.name))
         if len(path.encode()) > MAX_PATH_NBYTES:
             raise Refused(f"its path has more than {MAX_PATH_NBYTES} bytes")
         if path not in self.datasets:

@@ -50,7 +50,7 @@ def inspect(file: h5py.File, name: str, options: PlainOptions, progress: Dataset
 def _only_dataset(file: h5py.File) -> h5py.Dataset:
     """Return the one array in the root, following no link out of the file."""
     here = [key for key in file if isinstance(file.get(key, getlink=True), h5py.HardLink)]
-    datasets = [file[key] for key in here if file.get(key, getclass=True) is h5py.Dataset]
+    datasets = [found for found in map(file.get, here) if isinstance(found, h5py.Dataset)]
     if len(datasets) != 1 or len(here) != 1:
         n_groups = len(here) - len(datasets)
         raise Refused(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 import h5py
 
 from storage.errors import Refused
 from storage.ingest.formats.attributes import plain, text
-from storage.ingest.found import as_path
+from storage.ingest.found import as_path, identity
 
 MAX_DEPTH = 64
 
@@ -19,14 +19,13 @@ def typed_groups(file: h5py.File) -> Iterator[h5py.Group]:
 
     Only hard links are followed, so that no cycle and no other file is met.
     """
-    seen: set[int] = set()
+    seen: set[Hashable] = set()
     below = [(file["/"], 0)]
     while below:
         group, depth = below.pop()
-        address = h5py.h5o.get_info(group.id).addr
-        if address in seen or depth > MAX_DEPTH:
+        if identity(group) in seen or depth > MAX_DEPTH:
             continue
-        seen.add(address)
+        seen.add(identity(group))
         if type_of(group):
             yield group
         below += [(inner, depth + 1) for inner in reversed(list(_groups_in(group)))]
@@ -84,7 +83,7 @@ def _groups_in(group: h5py.Group) -> Iterator[h5py.Group]:
         if group.id.links.get_info(name).type != h5py.h5l.TYPE_HARD:
             continue
         try:
-            if h5py.h5o.get_info(group.id, name).type == h5py.h5o.TYPE_GROUP:
+            if h5py.h5g.get_objinfo(group.id, name).type == h5py.h5g.GROUP:
                 yield h5py.Group(h5py.h5g.open(group.id, name))
         except (KeyError, RuntimeError, OSError):  # an object that libhdf5 cannot open; the rest can be served
             continue
