@@ -54,9 +54,7 @@ def _btree1(content: bytes, level: int | None = None) -> list[Node]:
     if len(content) < 24 or content[:5] != b"TREE\x01":
         return []
     if level not in (None, content[5]):
-        raise Refused(
-            "its chunk index is damaged: a node of its B-tree is not one level below the one that leads to it"
-        )
+        raise Refused("its chunk index is damaged: a node of its B-tree is not one level below its parent")
     if content[5] == 0:
         return []
     (n_entries,) = struct.unpack_from("<H", content, 6)

@@ -41,7 +41,16 @@ class Remote:
 
     def fetch(self, ranges):
         self.calls.append(list(ranges))
+        assert all(part.end <= len(self.content) for part in ranges)
         return [self.content[part.byte_offset : part.end] for part in ranges]
+
+    def times_asked(self, *, first_call=0):
+        """How often each byte was asked for."""
+        asked = np.zeros(len(self.content), np.uint16)
+        for call in self.calls[first_call:]:
+            for part in call:
+                asked[part.byte_offset : part.end] += 1
+        return asked
 
     @property
     def rounds(self):
