@@ -86,6 +86,28 @@ def test_known_units_are_taken_as_they_are_spelled(archive, run, recording, unit
     assert archive.fields("/electrophysiology/analogsignal/1")["signal"]["units"] == unit
 
 
+def test_a_terminal_is_shown_how_much_of_which_dataset_is_indexed(archive, tmp_path):
+    with h5py.File(tmp_path / "many.h5", "w") as file:
+        file.create_dataset("signal", data=np.arange(40_000), chunks=(2,))
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "register", "--sampling-rate", "1 Hz"]
+    terminal, other_end = os.openpty()
+    environment = {**os.environ, "EPHYSTORE_DATA": str(archive.settings.data), "COLUMNS": "200"}
+    done = subprocess.run(
+        [*command, str(tmp_path / "many.h5")],
+        cwd=Path(__file__).resolve().parents[2],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=other_end,
+        check=True,
+    )
+    os.close(other_end)
+    shown = os.read(terminal, 65536).decode()
+    os.close(terminal)
+    assert b"registered  many.h5" in done.stdout
+    for n_indexed in ("0", "16,384", "20,000"):
+        assert f"many.h5, {n_indexed} of 20,000 chunks of /signal" in shown
+
+
 def test_nothing_registered_is_an_error(archive, run):
     (archive.folder / "text.h5").write_text("not HDF5")
     code, said = run(f"register '{archive.folder}/text.h5'")
