@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shlex
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import h5py
@@ -91,7 +94,9 @@ def test_a_terminal_is_shown_how_much_of_which_dataset_is_indexed(archive, tmp_p
         file.create_dataset("signal", data=np.arange(40_000), chunks=(2,))
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "register", "--sampling-rate", "1 Hz"]
     terminal, other_end = os.openpty()
-    environment = {**os.environ, "EPHYSTORE_DATA": str(archive.settings.data), "COLUMNS": "200"}
+    fcntl.ioctl(other_end, termios.TIOCSWINSZ, struct.pack("4H", 50, 200, 0, 0))
+    os.set_blocking(terminal, False)
+    environment = {**os.environ, "EPHYSTORE_DATA": str(archive.settings.data)}
     done = subprocess.run(
         [*command, str(tmp_path / "many.h5")],
         cwd=Path(__file__).resolve().parents[2],
@@ -100,8 +105,8 @@ def test_a_terminal_is_shown_how_much_of_which_dataset_is_indexed(archive, tmp_p
         stderr=other_end,
         check=True,
     )
-    os.close(other_end)
     shown = os.read(terminal, 65536).decode()
+    os.close(other_end)
     os.close(terminal)
     assert b"registered  many.h5" in done.stdout
     for n_indexed in ("0", "16,384", "20,000"):
