@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from app.config import Settings
 from app.long_answers import LongAnswers
 from storage.cache import Cache
-from storage.catalog import database
+from storage.catalog import database, short_indices
+from storage.hdf5.chunk_index import IndexSource
 from storage.hdf5.dataset import DatasetReader
 from storage.objectstore import ObjectStore
 from storage.reader import Reader
@@ -39,7 +40,11 @@ class Services:
         self.reader = Reader(
             DatasetReader(
                 store=self.store,
-                index_cache=Cache(settings.index_cache_nbytes, lambda rows: rows.nbytes),
+                indices=IndexSource(
+                    store=self.store,
+                    cache=Cache(settings.index_cache_nbytes, lambda rows: rows.nbytes),
+                    short_index=self._short_index,
+                ),
                 chunk_cache=Cache(settings.chunk_cache_nbytes, lambda samples: samples.nbytes),
                 decoders=SideBySide(
                     settings.decoders, per_call=settings.decoders, name="decode", begin=yield_to_others
@@ -67,6 +72,10 @@ class Services:
     def connection(self) -> Connection:
         """Return a connection that reads."""
         return self.reading.connect()
+
+    def _short_index(self, sidecar: str) -> bytes | None:
+        with self.connection() as connection:
+            return short_indices.get(connection, sidecar)
 
     def side_by_side(self, work: Callable[[In], Out], things: Iterable[In]) -> list[Out]:
         """Return what ``work`` makes of each thing, in order."""

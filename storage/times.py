@@ -153,7 +153,7 @@ class IrregularAxis:
             return first
         if self._edges is None:
             datasets = self.reader.datasets
-            stored = self.blocks.load(self.times.dataset.dtype, datasets.store, datasets.index_cache)
+            stored = self.blocks.load(self.times.dataset.dtype, datasets.store, datasets.indices.cache)
             calibration = self.times.calibration
             edges = stored if calibration is None else calibration.apply(stored, None)
             self._edges = edges.astype(self.times.dtype)

@@ -8,6 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 from flask.testing import FlaskClient
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
@@ -16,13 +17,13 @@ from app.config import Settings
 from app.services import EXTENSION, Services
 from storage.catalog import find
 from storage.catalog.base import PUBLIC
-from storage.catalog.files import StoredFile
+from storage.catalog.files import ShortIndex, StoredFile
 from storage.catalog.migrate import migrate
 from storage.catalog.models import RecordingChannel, Unit
 from storage.hdf5 import sidecar
 from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.found import Found, FoundObject
-from storage.ingest.record import Recording
+from storage.ingest.record import Recording, Sidecar
 from storage.ingest.register import Options, Outcome, register, url_of
 
 
@@ -69,6 +70,11 @@ class Archive:
         assert outcome.state in ("registered", "updated"), outcome
         (type_name,) = outcome.counts
         return {"type": type_name, **self.fields(f"/electrophysiology/{type_name}/?name={name}")}
+
+    def forget_short_indices(self) -> None:
+        """Make the catalog keep no chunk index, as it keeps none of long ones."""
+        with self.services.engine.execution_options(writes=True).begin() as connection:
+            connection.execute(delete(ShortIndex))
 
     def get(self, address: str, **more: Any) -> TestResponse:
         """Send one GET."""
@@ -126,8 +132,8 @@ def add_every_type(archive: Archive) -> dict[str, int]:
     for name, description in found.datasets.items():
         parts = {"blocks": found.blocks.get(name), "values": description.values}
         content, offsets = sidecar.dump({key: array for key, array in parts.items() if array is not None})
-        sidecars[name] = sidecar.new_key(), offsets
-        services.store.put(sidecars[name][0], content)
+        sidecars[name] = Sidecar(sidecar.new_key(), offsets)
+        services.store.put(sidecars[name].key, content)
     url = url_of(str(path))
     stat = services.store.stat(url)
     with Session(services.engine.execution_options(writes=True)) as session, session.begin():

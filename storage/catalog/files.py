@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, String, Text
+from sqlalchemy import JSON, BigInteger, ForeignKey, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from storage.catalog.base import Base, Owned
@@ -26,6 +26,17 @@ class StoredFile(Base):
     """How it was registered; registering it again in the same way does nothing."""
     refusals: Mapped[list[list[str]]] = mapped_column(JSON, default=list)
     """What of it cannot be served: path and reason each."""
+
+
+class ShortIndex(Base):
+    """The chunk index of a sidecar, where it is short; reading an array anew then needs no round trip for it."""
+
+    __tablename__ = "short_index"
+
+    sidecar: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """Key of the sidecar, which has the same rows."""
+    packed: Mapped[bytes] = mapped_column(LargeBinary)
+    """As ``packed_index`` packs it."""
 
 
 class Datafile(Owned, Base):

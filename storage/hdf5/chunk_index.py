@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from math import prod
 
@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 
 from storage.cache import Cache
 from storage.errors import Refused
-from storage.hdf5 import sidecar
+from storage.hdf5 import packed_index, sidecar
+from storage.hdf5.packed_index import ROW, WHOLE_ROWS
 from storage.objectstore import ObjectStore
 from storage.progress import Progress, untold
 from storage.ranges import ByteRange, coalesce
-
-ROW = np.dtype([("byte_offset", "<u8"), ("nbytes", "<u4"), ("filter_mask", "<u4")])
-"""One chunk. A chunk that was never written has ``byte_offset`` ``MISSING`` and is the fill value."""
 
 MISSING = np.uint64(2**64 - 1)
 MAX_CHUNKS = 50_000_000
@@ -30,8 +28,15 @@ PAGE_ROWS = 4096
 PLACED_TOGETHER = 16384
 """Chunks that are put into their rows at once while an index is built."""
 
-WHOLE_ROWS = 4 * PAGE_ROWS
-"""An index up to this long is fetched whole."""
+
+@dataclass(frozen=True, slots=True)
+class IndexSource:
+    """Where rows come from: memory, else the catalog, else the sidecar."""
+
+    store: ObjectStore
+    cache: Cache[NDArray[np.void]]
+    short_index: Callable[[str], bytes | None]
+    """Gives what the catalog keeps of the index in a sidecar, by its key, as ``packed_index`` packs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +53,16 @@ class ChunkIndex:
         """Whether all rows are fetched for any of them."""
         return self.n_rows <= WHOLE_ROWS
 
-    def rows(self, ids: NDArray[np.int64], store: ObjectStore, cache: Cache[NDArray[np.void]]) -> NDArray[np.void]:
+    def rows(self, ids: NDArray[np.int64], source: IndexSource) -> NDArray[np.void]:
         """Return the rows of these chunks, in the order asked: dtype ROW, shape of ``ids``."""
         if self.is_kept_whole:
-            wanted = np.arange(-(-self.n_rows // PAGE_ROWS))
-        else:
-            wanted = np.unique(ids // PAGE_ROWS)
+            return source.cache.get((self.name, "whole"), lambda: self._whole(source))[ids]
+        wanted = np.unique(ids // PAGE_ROWS)
 
         def fetch(missing: list[Hashable]) -> dict[Hashable, NDArray[np.void]]:
-            return self._fetch([(key, int(key[1])) for key in missing if isinstance(key, tuple)], store)
+            return self._fetch([(key, int(key[1])) for key in missing if isinstance(key, tuple)], source.store)
 
-        pages = cache.get_many([(self.name, int(page)) for page in wanted], fetch)
+        pages = source.cache.get_many([(self.name, int(page)) for page in wanted], fetch)
         if len(wanted) == 1:
             return pages[self.name, int(wanted[0])][ids - int(wanted[0]) * PAGE_ROWS]
         rows = np.empty(ids.shape, ROW)
@@ -67,6 +71,14 @@ class ChunkIndex:
             here = page_of == page
             rows[here] = pages[self.name, page][ids[here] - page * PAGE_ROWS]
         return rows
+
+    def _whole(self, source: IndexSource) -> NDArray[np.void]:
+        """Return all rows, from the catalog if it keeps them."""
+        packed = source.short_index(self.name)
+        if packed is not None:
+            return packed_index.unpack(packed, self.n_rows)
+        (content,) = sidecar.fetch(source.store, self.name, [self._run(0, self.n_rows)]) if self.n_rows else (b"",)
+        return np.frombuffer(content, ROW)
 
     def _fetch(self, missing: list[tuple[Hashable, int]], store: ObjectStore) -> dict[Hashable, NDArray[np.void]]:
         """Fetch pages that nobody has."""
@@ -83,7 +95,9 @@ class ChunkIndex:
 
     def _page(self, page: int) -> ByteRange:
         first = page * PAGE_ROWS
-        n_rows = min(PAGE_ROWS, self.n_rows - first)
+        return self._run(first, min(PAGE_ROWS, self.n_rows - first))
+
+    def _run(self, first: int, n_rows: int) -> ByteRange:
         return ByteRange(self.byte_offset + first * ROW.itemsize, n_rows * ROW.itemsize)
 
 

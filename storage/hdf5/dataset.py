@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from storage.cache import Cache
 from storage.errors import FileDamaged
-from storage.hdf5.chunk_index import MISSING, ChunkIndex, grid_of
+from storage.hdf5.chunk_index import MISSING, ChunkIndex, IndexSource, grid_of
 from storage.hdf5.filters import DamagedChunk, Filter, decode
 from storage.hdf5.sidecar import MENDED_BY
 from storage.objectstore import ObjectStore
@@ -80,7 +80,7 @@ class DatasetReader:
     """Reads datasets; shared by all threads of a process."""
 
     store: ObjectStore
-    index_cache: Cache[NDArray[np.void]]
+    indices: IndexSource
     chunk_cache: Cache[Samples]
     decoders: SideBySide
     ahead: Executor
@@ -136,11 +136,11 @@ class DatasetReader:
         layout = dataset.layout
         if isinstance(layout, Chunked) and layout.index.is_kept_whole:
             no_ids = np.empty(0, np.int64)
-            self.ahead.submit(layout.index.rows, no_ids, self.store, self.index_cache)
+            self.ahead.submit(layout.index.rows, no_ids, self.indices)
 
     def _rows(self, layout: Chunked, ids: NDArray[np.int64], timings: Timings) -> NDArray[np.void]:
         with timings.of("index"):
-            return layout.index.rows(ids, self.store, self.index_cache)
+            return layout.index.rows(ids, self.indices)
 
     def _read_contiguous(
         self,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from storage.hdf5.look_ahead import LookAhead
-from storage.hdf5.sectors import Fetch, Sectors
+from storage.hdf5.sectors import Sectors
 from storage.ranges import ByteRange
+
+Ask = Callable[[Sequence[ByteRange]], Sequence[bytes | memoryview]]
 
 MAX_SECTORS_NBYTES = 32 << 20
 MAX_NODES_NBYTES = 64 << 20
@@ -34,7 +36,7 @@ class RemoteFile(io.RawIOBase):
     be wrong about what will be needed, not about what is there.
     """
 
-    def __init__(self, fetch: Fetch, nbytes: int, *, max_nodes_nbytes: int = MAX_NODES_NBYTES) -> None:
+    def __init__(self, fetch: Ask, nbytes: int, *, max_nodes_nbytes: int = MAX_NODES_NBYTES) -> None:
         super().__init__()
         self._ask, self._nbytes, self._offset = fetch, nbytes, 0
         self._failure: Exception | None = None
@@ -90,7 +92,8 @@ class RemoteFile(io.RawIOBase):
         """Fetch, but never again after a failure: libhdf5 would go on asking."""
         self.raise_failure()
         try:
-            return self._ask(ranges)
+            # As bytes: what is cut from them and kept then does not hold all that was fetched with it.
+            return [bytes(content) for content in self._ask(ranges)]
         except Exception as error:
             self._failure = error
             raise

@@ -14,8 +14,16 @@ from storage.catalog.files import Datafile, StoredFile
 from storage.catalog.models import TYPES
 from storage.ingest.found import Found, FoundArray, FoundObject
 
-Sidecar = tuple[str, dict[str, int]] | None
-"""Key and byte offsets."""
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """What was stored beside a dataset."""
+
+    key: str
+    byte_offsets: dict[str, int]
+    """Of each array in it."""
+    packed_index: bytes | None = None
+    """Its chunk index as the catalog keeps it, where it is short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +37,7 @@ class Recording:
     content_changed: bool
     """Whether the file itself is another than when it was written last."""
 
-    def write(self, found: Found, sidecars: Mapping[str, Sidecar]) -> None:
+    def write(self, found: Found, sidecars: Mapping[str, Sidecar | None]) -> None:
         """Write all findings: rows that are there already are changed, those of what has gone are archived."""
         datafiles = self._datafiles(found, sidecars)
         ids: dict[tuple[str, str], int] = {}
@@ -42,7 +50,7 @@ class Recording:
                     )
             self._archive(known)
 
-    def _datafiles(self, found: Found, sidecars: Mapping[str, Sidecar]) -> dict[str, int]:
+    def _datafiles(self, found: Found, sidecars: Mapping[str, Sidecar | None]) -> dict[str, int]:
         """Write all arrays; return their ids by source path."""
         known = self._known(Datafile)
         rows = {}
@@ -115,9 +123,8 @@ def count(session: Session, file: StoredFile) -> dict[str, int]:
     return counts
 
 
-def _datafile_columns(array: FoundArray, found: Found, sidecar: Sidecar) -> dict[str, Any]:
+def _datafile_columns(array: FoundArray, found: Found, sidecar: Sidecar | None) -> dict[str, Any]:
     description = found.datasets[array.dataset]
-    key, offsets = sidecar or (None, None)
     calibration = array.calibration
     return {
         "name": array.name,
@@ -129,8 +136,8 @@ def _datafile_columns(array: FoundArray, found: Found, sidecar: Sidecar) -> dict
         "byte_offset": description.byte_offset,
         "chunk_shape": None if description.chunk_shape is None else list(description.chunk_shape),
         "filters": [[one.id, list(one.values)] for one in description.filters],
-        "sidecar": key,
-        "sidecar_offsets": offsets,
+        "sidecar": None if sidecar is None else sidecar.key,
+        "sidecar_offsets": None if sidecar is None else sidecar.byte_offsets,
         "units": array.units,
         "calibration": None if calibration is None else {"gain": list(calibration.gain), "offset": calibration.offset},
         "channel_names": None if array.channel_names is None else list(array.channel_names),

@@ -12,11 +12,11 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
-from storage.catalog import find
+from storage.catalog import find, short_indices
 from storage.catalog.base import PRIVATE, User
 from storage.catalog.files import StoredFile
 from storage.errors import FileChanged, NotStored, StorageError
-from storage.hdf5 import sidecar
+from storage.hdf5 import packed_index, sidecar
 from storage.ingest import record
 from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.found import Found, Refusal
@@ -154,7 +154,7 @@ def _write(
     stat: Stat,
     options: Options,
     found: Found,
-    sidecars: Mapping[str, record.Sidecar],
+    sidecars: Mapping[str, record.Sidecar | None],
 ) -> dict[str, int]:
     """Write one file and all that was found in it; return how many objects of each type it has."""
     file = find.stored_file(session, url)
@@ -166,12 +166,17 @@ def _write(
     file.refusals = [[refusal.path, refusal.reason] for refusal in found.refusals]
     owner_id = _owner_id(session, options.owner)
     session.flush()
+    gone = find.sidecars(session, file.id)
+    packed = {
+        one.key: one.packed_index for one in sidecars.values() if one is not None and one.packed_index is not None
+    }
+    short_indices.replace(session.connection(), gone, packed)
     record.Recording(session, file, owner_id, options.safety_level or PRIVATE, content_changed).write(found, sidecars)
     session.flush()
     return record.count(session, file)
 
 
-def _put_sidecar(store: ObjectStore, found: Found, path: str) -> tuple[str, dict[str, int]] | None:
+def _put_sidecar(store: ObjectStore, found: Found, path: str) -> record.Sidecar | None:
     """Store what reading a dataset needs beyond its catalog row; None where that is nothing."""
     description = found.datasets[path]
     parts = {"chunks": description.chunks, "blocks": found.blocks.get(path), "values": description.values}
@@ -181,7 +186,8 @@ def _put_sidecar(store: ObjectStore, found: Found, path: str) -> tuple[str, dict
     content, offsets = sidecar.dump(arrays)
     key = sidecar.new_key()
     store.put(key, content)
-    return key, offsets
+    packed = None if description.chunks is None else packed_index.pack(description.chunks)
+    return record.Sidecar(key, offsets, packed)
 
 
 def _owner_id(session: Session, username: str | None) -> int | None:

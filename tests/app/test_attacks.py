@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import zlib
 
 import h5py
 import numpy as np
@@ -12,7 +13,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from storage.catalog.arrays import stored_array
-from storage.catalog.files import Datafile
+from storage.catalog.files import Datafile, ShortIndex
 from storage.catalog.models import AnalogSignal
 from storage.reader import ReadRequest, prepare
 from storage.selection import Selection
@@ -78,6 +79,7 @@ def test_if_range_answers_a_part_only_of_the_very_same_file(archive, prefix):
 @pytest.mark.parametrize("harm", ["nbytes", "byte_offset", "gone"])
 def test_a_damaged_index_is_told(archive, harm):
     signal = archive.add("damaged", np.arange(4000.0), chunks=(1000,))
+    archive.forget_short_indices()
     (sidecar,) = (archive.settings.data / "store" / "sidecars").rglob("*.h5")
     with h5py.File(sidecar, "r+") as file:
         rows = file["chunks"][()]
@@ -86,6 +88,15 @@ def test_a_damaged_index_is_told(archive, harm):
         file["chunks"][...] = rows
     if harm == "gone":
         sidecar.write_bytes(sidecar.read_bytes()[:1000])
+    document = archive.error(signal["signal"]["data"], 409)
+    assert document["message_type"] == "file_damaged" and "registering its file again" in document["message"]
+
+
+@pytest.mark.parametrize("packed", [b"", b"no zlib", zlib.compress(bytes(16 * 4 - 1)), zlib.compress(bytes(1 << 24))])
+def test_a_damaged_index_of_the_catalog_is_told(archive, packed):
+    signal = archive.add("damaged", np.arange(4000.0), chunks=(1000,))
+    with archive.services.engine.execution_options(writes=True).begin() as connection:
+        assert connection.execute(update(ShortIndex).values(packed=packed)).rowcount == 1
     document = archive.error(signal["signal"]["data"], 409)
     assert document["message_type"] == "file_damaged" and "registering its file again" in document["message"]
 

@@ -176,6 +176,7 @@ def test_one_bad_place_does_not_keep_the_others_out(archive, run, recording):
 
 def test_an_index_that_was_lost_is_made_anew(archive, run):
     signal = archive.add("lost", np.arange(4000.0), chunks=(100,))
+    archive.forget_short_indices()
     for sidecar in (archive.settings.data / "store" / "sidecars").rglob("*.h5"):
         sidecar.unlink()
     assert "registering its file again" in archive.error(signal["signal"]["data"], 404)["message"]

@@ -53,7 +53,7 @@ def fields(archive):
 def cold(archive, fields, s3):
     """Empty caches, and a server that remembers nothing yet."""
     datasets = archive.services.reader.datasets
-    object.__setattr__(datasets, "index_cache", Cache(1 << 26, lambda rows: rows.nbytes))
+    object.__setattr__(datasets.indices, "cache", Cache(1 << 26, lambda rows: rows.nbytes))
     object.__setattr__(datasets, "chunk_cache", Cache(1 << 28, lambda samples: samples.nbytes))
     s3.clear()
     yield
@@ -85,7 +85,14 @@ def test_with_a_loaded_index_a_slice_costs_one_get(archive, fields, s3, start, s
     assert get.nbytes <= stored_nbytes(archive, "chunked", start // 4000, (stop - 1) // 4000) + GAP_NBYTES
 
 
-def test_with_empty_caches_a_slice_costs_two_rounds(archive, fields, s3):
+def test_with_empty_caches_a_slice_of_a_short_index_costs_one_get(archive, fields, s3):
+    archive.values(f"{fields['chunked']['signal']['data']}?start_time=50&duration=2")
+    (get,) = s3.requests
+    assert get.method == "GET" and get.path == "/recordings/made.nwb"
+
+
+def test_with_empty_caches_and_a_long_index_a_slice_costs_two_rounds(archive, fields, s3):
+    archive.forget_short_indices()
     s3.delay_s = 0.05
     archive.values(f"{fields['chunked']['signal']['data']}?start_time=50&duration=2")
     assert rounds(s3.requests) == len(s3.requests) == 2

@@ -11,7 +11,7 @@ import numpy as np
 
 from storage.cache import Cache
 from storage.hdf5 import sidecar
-from storage.hdf5.chunk_index import ChunkIndex
+from storage.hdf5.chunk_index import ChunkIndex, IndexSource
 from storage.hdf5.dataset import Chunked, Contiguous, Dataset, DatasetReader
 from storage.hdf5.file import describe
 from storage.reader import Reader, ReadRequest, StoredArray, prepare
@@ -28,7 +28,7 @@ def reader_of(store, *, chunk_nbytes=64 << 20):
     return Reader(
         DatasetReader(
             store,
-            index_cache=Cache(16 << 20, lambda rows: rows.nbytes),
+            IndexSource(store, Cache(16 << 20, lambda rows: rows.nbytes), short_index=lambda sidecar: None),
             chunk_cache=Cache(chunk_nbytes, lambda samples: samples.nbytes),
             decoders=DECODERS,
             ahead=AHEAD,
