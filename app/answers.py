@@ -16,12 +16,12 @@ from app.encoders.form import Attribute, Body, Form
 from app.services import Services
 from app.timing import server_timing
 from schemas.queries import ArrayQuery
-from storage.catalog.arrays import stored_array
+from storage.catalog.arrays import known_array
 from storage.catalog.files import Datafile
 from storage.catalog.models import Spike
 from storage.catalog.uses import Use
 from storage.errors import SelectionError
-from storage.hdf5.dataset import Samples
+from storage.hdf5.chunk import Samples
 from storage.reader import Answer, StoredArray, prepare
 from storage.selection import RegularAxis, TimeAxis
 from storage.slices import (
@@ -114,7 +114,7 @@ def answer_array(datafile: Datafile, uses: Sequence[Use], query: ArrayQuery, ser
     response".
     """
     timings = Timings()
-    array = stored_array(datafile)
+    array = known_array(datafile)
     sliced = [use for use in uses if use.type_name != Spike.type_name]
     if uses and not sliced and not query.slice.is_empty:
         raise SelectionError("the waveform of a spike is short and not sliced", *query.slice.range_parameters)

@@ -45,7 +45,7 @@ class Services:
                     cache=Cache(settings.index_cache_nbytes, lambda rows: rows.nbytes),
                     short_index=self._short_index,
                 ),
-                chunk_cache=Cache(settings.chunk_cache_nbytes, lambda samples: samples.nbytes),
+                chunk_cache=Cache(settings.chunk_cache_nbytes, lambda chunk: chunk.nbytes),
                 decoders=SideBySide(
                     settings.decoders, per_call=settings.decoders, name="decode", begin=yield_to_others
                 ),

@@ -9,7 +9,7 @@ from storage.stores.backend import Backend
 
 BACKENDS = {
     "s3fs": "storage.stores.s3:S3",
-    "obstore": "storage.stores.s3_obstore:S3Obstore",
+    "obstore": "storage.stores.s3:S3",
     "obstore, bare": "benchmarks.bare_obstore:BareObstore",
 }
 """Where each is made; what is not there yet is left out."""

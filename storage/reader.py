@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from storage.calibration import Calibration, mean_dtype, quantity_dtype
 from storage.downsample import Bins, Extrema, Part, Sums, entry_sizes, finest_entry, interleave, merged, part_of
-from storage.hdf5.dataset import Chunked, Dataset, DatasetReader, Plan, Samples
+from storage.hdf5.chunk import Samples
+from storage.hdf5.dataset import Chunked, Dataset, DatasetReader, Plan
 from storage.ranges import MAX_GAP_NBYTES
 from storage.selection import Selection
 from storage.side_by_side import ahead

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from storage.cache import Cache
 from storage.hdf5 import sidecar
-from storage.hdf5.dataset import Samples
+from storage.hdf5.chunk import Samples
 from storage.objectstore import ObjectStore
 from storage.ranges import ByteRange
 from storage.reader import Reader, StoredArray

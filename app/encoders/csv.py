@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 
 from app.encoders.form import Body, Form, pieces, texts
-from storage.hdf5.dataset import Samples
+from storage.hdf5.chunk import Samples
 
 MEDIA_TYPE = "text/csv"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from storage.hdf5.dataset import Samples
+from storage.hdf5.chunk import Samples
 
 PIECE_VALUES = 65_536
 """Values that are made into text at a time."""

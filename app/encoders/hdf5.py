@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 
 from app.encoders.form import Attribute, Body, Form, checked
-from storage.hdf5.dataset import Samples
+from storage.hdf5.chunk import Samples
 
 MEDIA_TYPE = "application/x-hdf5"
 PAGE_NBYTES = 4096

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import orjson
 
 from app.encoders.form import Body, Form, pieces, texts
-from storage.hdf5.dataset import Samples
+from storage.hdf5.chunk import Samples
 
 MEDIA_TYPE = "application/json"
 

@@ -8,7 +8,7 @@ from io import BytesIO
 from numpy.lib import format as npy_format
 
 from app.encoders.form import Body, Form, checked
-from storage.hdf5.dataset import Samples
+from storage.hdf5.chunk import Samples
 
 MEDIA_TYPE = "application/x-npy"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ from storage.selection import RegularAxis, TimeAxis
 from storage.times import BLOCK_ROWS, IrregularAxis, TimeBlocks
 from storage.timings import Timings
 from storage.units import decimal, hertz, seconds
+
+KNOWN = 4096
+"""Arrays and axes that a process keeps: making one takes longer than using it."""
 
 
 def stored_array(datafile: Datafile) -> StoredArray:
@@ -43,6 +47,10 @@ def stored_array(datafile: Datafile) -> StoredArray:
     )
 
 
+known_array = lru_cache(maxsize=KNOWN)(stored_array)
+"""``stored_array`` of a row that is shared between requests, and so never changed."""
+
+
 def axis_of(owner: NeoObject | Use, reader: Reader, timings: Timings) -> TimeAxis:
     """Return the time axis that all arrays of an object lie on.
 
@@ -59,13 +67,14 @@ def axis_of(owner: NeoObject | Use, reader: Reader, timings: Timings) -> TimeAxi
 
 def regular_axis(owner: Any) -> RegularAxis:
     """Return the axis of an object with a sampling rate."""
-    per_second = decimal(owner.sampling_rate) * hertz(owner.sampling_rate_units)
-    return RegularAxis(
-        t_start=decimal(owner.t_start),
-        sampling_rate=per_second * seconds(owner.t_start_units),
-        n_samples=owner.signal.n_samples if owner.signal else 0,
-        unit=owner.t_start_units,
-    )
+    n_samples = owner.signal.n_samples if owner.signal else 0
+    return _regular(owner.t_start, owner.t_start_units, owner.sampling_rate, owner.sampling_rate_units, n_samples)
+
+
+@lru_cache(maxsize=KNOWN)
+def _regular(t_start: float, time_unit: str, rate: float, rate_unit: str, n_samples: int) -> RegularAxis:
+    per_unit = decimal(rate) * hertz(rate_unit) * seconds(time_unit)
+    return RegularAxis(t_start=decimal(t_start), sampling_rate=per_unit, n_samples=n_samples, unit=time_unit)
 
 
 def _irregular(owner: Any, reader: Reader, timings: Timings) -> IrregularAxis:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from storage.cache import Cache
 from storage.errors import FileDamaged
+from storage.hdf5.chunk import Chunk, Place, Samples, decoded
 from storage.hdf5.chunk_index import MISSING, ChunkIndex, IndexSource, grid_of
-from storage.hdf5.filters import DamagedChunk, Filter, decode
+from storage.hdf5.filters import DamagedChunk, Filter
 from storage.hdf5.sidecar import MENDED_BY
 from storage.objectstore import ObjectStore
 from storage.ranges import ByteRange, coalesce, split
@@ -22,7 +23,6 @@ from storage.side_by_side import SideBySide
 from storage.stores.backend import Content, file_name
 from storage.timings import Timings
 
-Samples = NDArray[Any]
 MAX_OFFSET = 1 << 63
 
 
@@ -81,7 +81,7 @@ class DatasetReader:
 
     store: ObjectStore
     indices: IndexSource
-    chunk_cache: Cache[Samples]
+    chunk_cache: Cache[Chunk]
     decoders: SideBySide
     ahead: Executor
     """Threads that read what will be needed soon."""
@@ -193,7 +193,7 @@ class DatasetReader:
 
     def _chunks(
         self, dataset: Dataset, layout: Chunked, rows: NDArray[np.void], keep: bool, timings: Timings
-    ) -> list[Samples | None]:
+    ) -> list[Chunk | None]:
         """Return each chunk decoded, None where it was never written."""
         keys = [(dataset.file, dataset.pin, int(offset)) for offset in rows["byte_offset"]]
         _require_sound(dataset, rows)
@@ -203,7 +203,7 @@ class DatasetReader:
             if key[2] != int(MISSING)
         }
 
-        def fetch(missing: list[Hashable]) -> dict[Hashable, Samples]:
+        def fetch(missing: list[Hashable]) -> dict[Hashable, Chunk]:
             wanted = {key: stored[key] for key in missing}  # type: ignore[index]
             return self._fetch(dataset, layout, wanted, timings)
 
@@ -216,7 +216,7 @@ class DatasetReader:
         layout: Chunked,
         wanted: dict[Hashable, tuple[ByteRange, int]],
         timings: Timings,
-    ) -> dict[Hashable, Samples]:
+    ) -> dict[Hashable, Chunk]:
         """Fetch and decode chunks that nobody has."""
         with timings.of("fetch"):
             raw = self._fetch_raw(dataset, {part for part, _ in wanted.values()})
@@ -228,18 +228,12 @@ class DatasetReader:
             return dict(zip(wanted, decoded, strict=True))
 
 
-def _decode(dataset: Dataset, layout: Chunked, raw: Content, filter_mask: int) -> Samples:
-    """Return one chunk as samples of its full shape, little-endian."""
-    nbytes = prod(layout.chunk_shape) * dataset.dtype.itemsize
+def _decode(dataset: Dataset, layout: Chunked, raw: Content, filter_mask: int) -> Chunk:
+    """Return one chunk in its full shape."""
     try:
-        content = decode(raw, layout.filters, filter_mask=filter_mask, nbytes=nbytes)
+        return decoded(raw, layout.filters, filter_mask=filter_mask, dtype=dataset.dtype, shape=layout.chunk_shape)
     except DamagedChunk as error:
         raise FileDamaged(f"a chunk of {file_name(dataset.file)} is damaged: {error}") from error
-    samples = _little(np.frombuffer(content, dataset.dtype)).reshape(layout.chunk_shape)
-    if isinstance(raw, memoryview) and np.may_share_memory(samples, np.frombuffer(raw, np.uint8)):
-        samples = samples.copy()  # so that the cache does not hold all that was fetched together for one chunk
-    samples.flags.writeable = False
-    return samples
 
 
 def _require_sound(dataset: Dataset, rows: NDArray[np.void]) -> None:
@@ -300,7 +294,7 @@ def _assemble(
     layout: Chunked,
     run: tuple[int, int],
     columns: Sequence[int] | None,
-    chunks: dict[int, Samples | None],
+    chunks: dict[int, Chunk | None],
 ) -> Samples:
     """Put the parts of decoded chunks that a run needs in place."""
     start, stop = run
@@ -309,7 +303,7 @@ def _assemble(
         chunk = chunks.get(start // length)
         if chunk is not None:
             first = start // length * length
-            return chunk[start - first : stop - first]
+            return chunk.samples((slice(start - first, stop - first),))
     samples = _filled(dataset, stop - start, columns)
     grid = grid_of(dataset.shape, layout.chunk_shape)
     touched = {number: chunks[number] for number in _touched(dataset, layout, [run], columns).tolist()}
@@ -321,8 +315,8 @@ def _assemble(
         place = np.unravel_index(number, grid)
         corner = [int(index) * size for index, size in zip(place, layout.chunk_shape, strict=True)]
         low, high = max(start, corner[0]), min(stop, corner[0] + length)
-        target: tuple[Any, ...] = (slice(low - start, high - start),)
-        source: tuple[Any, ...] = (slice(low - corner[0], high - corner[0]),)
+        target: Place = (slice(low - start, high - start),)
+        source: Place = (slice(low - corner[0], high - corner[0]),)
         if columns is None:
             for offset, size, whole in zip(corner[1:], layout.chunk_shape[1:], dataset.shape[1:], strict=True):
                 target += (slice(offset, min(offset + size, whole)),)
@@ -332,5 +326,5 @@ def _assemble(
             here = np.flatnonzero((wanted >= corner[1]) & (wanted < corner[1] + layout.chunk_shape[1]))
             target += (here,)
             source += (wanted[here] - corner[1],)
-        samples[target] = chunk[source]
+        chunk.copy(source, samples, target)
     return samples
