@@ -27,7 +27,7 @@ Out = TypeVar("Out")
 EXTENSION = "ephystore"
 OBJECTS_AT_ONCE = 16
 """Irregular objects of a list whose times are searched side by side."""
-READING_AHEAD = 8
+READING_AHEAD = 16
 """Threads that read the next parts of long answers; whoever finds none free reads by itself."""
 
 

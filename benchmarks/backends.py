@@ -8,7 +8,7 @@ from collections.abc import Callable
 from storage.stores.backend import Backend
 
 BACKENDS = {
-    "s3fs": "storage.stores.s3:S3",
+    "s3fs": "storage.stores.s3_fsspec:S3fs",
     "obstore": "storage.stores.s3:S3",
     "obstore, bare": "benchmarks.bare_obstore:BareObstore",
 }

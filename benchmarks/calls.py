@@ -25,6 +25,8 @@ class Job:
     seconds: float | None = None
     """No request is begun after this time."""
     keep_bodies: bool = True
+    room_nbytes: int = 0
+    """Memory that each connection makes before the clock runs, so that a long body costs the caller little."""
 
 
 @dataclass(slots=True)

@@ -17,6 +17,10 @@ from benchmarks.processes import HOST, free_port, running, wait_for
 from benchmarks.recordings import SLICE_SAMPLES, Recording
 
 Samples = NDArray[Any]
+LONG_SAMPLES = 1_000_000
+"""Of an answer for which the caller makes room beforehand."""
+ITEM_NBYTES, HEAD_NBYTES = 4, 1 << 16
+"""Of a sample, and of what an HDF5 file has before and after them at the most."""
 WARMING_CALLS = 32
 """Over half as many connections, so that every worker has imported and opened all it needs."""
 
@@ -64,7 +68,8 @@ class Service:
         n_steps = len(steps[0])
         assert n_steps == 1 or (connections == 1 and seconds is None)
         requests = [get(target) for targets in steps for target in targets]
-        found = call(Job(self.port, requests, connections, seconds), [self.pid])
+        room_nbytes = ITEM_NBYTES * length + HEAD_NBYTES if length > LONG_SAMPLES else 0
+        found = call(Job(self.port, requests, connections, seconds, room_nbytes=room_nbytes), [self.pid])
         if n_steps == 1:
             return found
         slices = [_joined(found.calls[first : first + n_steps]) for first in range(0, len(found.calls), n_steps)]

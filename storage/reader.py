@@ -25,14 +25,17 @@ Runs = Sequence[tuple[int, int]]
 MAX_BINS = 1 << 16
 """Bins that one step of a long answer makes."""
 
-WINDOW_NBYTES = 4 * 1024 * 1024
+WINDOW_NBYTES = 2 * 1024 * 1024
 """Decoded bytes that one step of a long answer holds, or one row of chunks where that is more."""
 
-FIRST_WINDOW_NBYTES = WINDOW_NBYTES // 4
-"""Of its first step, so that the answer begins soon; each next step is twice as long up to the above."""
+FIRST_WINDOW_NBYTES = WINDOW_NBYTES // 2
+"""Of its first step, so that the answer begins soon."""
 
-WINDOWS_AHEAD = 2
-"""Steps that are fetched and decoded while one is sent."""
+AHEAD_NBYTES = 16 * 1024 * 1024
+"""Decoded bytes of the steps that are fetched and decoded while one is sent; at least one step is."""
+
+LONG_NBYTES = 4 * 1024 * 1024
+"""An answer for which more is read is a long one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ class Answer:
     @property
     def is_long(self) -> bool:
         """Whether more than a window is read for it."""
-        return len(self.request.selection) * self.array.dataset.row_nbytes > WINDOW_NBYTES
+        return len(self.request.selection) * self.array.dataset.row_nbytes > LONG_NBYTES
 
 
 def prepare(array: StoredArray, request: ReadRequest, timings: Timings) -> Answer:
@@ -206,7 +209,9 @@ class Reader:
                 answer.array, step[1], answer.request.channels, keep=self._keep(answer), timings=timings
             )
 
-        for (purpose, _), parts in ahead(self.datasets.ahead, read, steps, n_ahead=WINDOWS_AHEAD):
+        window_nbytes = self._window_rows(answer) * self._touched_nbytes(answer)
+        n_ahead = max(1, AHEAD_NBYTES // max(1, window_nbytes))
+        for (purpose, _), parts in ahead(self.datasets.ahead, read, steps, n_ahead=n_ahead):
             first = False
             yield purpose, parts
 
@@ -267,18 +272,21 @@ class Reader:
             length = self._window_rows(answer, nbytes)
             end = min(stop, ((first + start) // length + 1) * length - first)
             yield start, end
-            start, nbytes = end, min(2 * nbytes, WINDOW_NBYTES)
+            start, nbytes = end, WINDOW_NBYTES
 
     def _window_rows(self, answer: Answer, nbytes: int | None = None) -> int:
         """Return the rows of one window: whole chunks, about ``nbytes``, which is WINDOW_NBYTES if not told."""
+        step = _chunk_rows(answer.array.dataset)
+        return max(1, (nbytes or WINDOW_NBYTES) // max(1, self._touched_nbytes(answer) * step)) * step
+
+    def _touched_nbytes(self, answer: Answer) -> int:
+        """Return the bytes that are decoded for one row."""
         dataset = answer.array.dataset
-        touched = dataset.row_nbytes
         columns = _columns(answer.array, answer.request.channels)
-        if columns is not None and isinstance(dataset.layout, Chunked):
-            across = dataset.layout.chunk_shape[1]
-            touched = len({column // across for column in columns}) * across * dataset.dtype.itemsize
-        step = _chunk_rows(dataset)
-        return max(1, (nbytes or WINDOW_NBYTES) // max(1, touched * step)) * step
+        if columns is None or not isinstance(dataset.layout, Chunked):
+            return dataset.row_nbytes
+        across = dataset.layout.chunk_shape[1]
+        return len({column // across for column in columns}) * across * dataset.dtype.itemsize
 
     def _keep(self, answer: Answer) -> bool:
         """Whether the chunks of an answer stay cached; those of a whole recording would push out the rest."""

@@ -85,12 +85,12 @@ class CallerSide(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Let the store wait for a slow caller."""
         if self._store:
-            self._store.transport.pause_reading()
+            self._store.pause()
 
     def resume_writing(self) -> None:
         """Go on when the caller has caught up."""
         if self._store and not self._store.is_held:
-            self._store.transport.resume_reading()
+            self._store.resume()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Give up what was under way."""
@@ -158,10 +158,23 @@ class StoreSide(asyncio.Protocol):
         self.is_open = True
         self.is_held = False
         """The first byte of the answer waits for the delay."""
+        self._is_paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the connection."""
         self.transport: asyncio.Transport = transport  # type: ignore[assignment]
+
+    def pause(self) -> None:
+        """Read no more for now."""
+        if not self._is_paused:
+            self._is_paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._is_paused:
+            self._is_paused = False
+            self.transport.resume_reading()
 
     def serve(self, caller: CallerSide, request: Request) -> None:
         """Send a request."""
@@ -212,7 +225,7 @@ class StoreSide(asyncio.Protocol):
         delay_s = self._proxy.journal.delay_s
         if delay_s > 0:
             self.is_held = True
-            self.transport.pause_reading()
+            self.pause()
             asyncio.get_running_loop().call_later(delay_s, self._release, rest)
         else:
             self._release(rest)
@@ -222,7 +235,7 @@ class StoreSide(asyncio.Protocol):
             return
         if self.is_held:
             self.is_held = False
-            self.transport.resume_reading()
+            self.resume()
         if self._answer.status == 412:  # the store is sending what must not be sent on
             self._count()
             self._caller.transport.write(self._answer.head)
@@ -268,6 +281,7 @@ class StoreSide(asyncio.Protocol):
         caller, self._caller = self._caller, None
         if reusable:
             self._answer = None
+            self.resume()  # a slow caller may have paused it with the last part
             self._proxy.give_back(self)
         else:
             self.hang_up()
