@@ -64,7 +64,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
 
 def few_heaps() -> None:
-    """Make the threads of this process share two heaps, which keep what chunks and windows are made in.
+    """Make the threads of this process share four heaps, which keep what chunks and windows are made in.
 
     By itself glibc gives each thread a heap, and every heap keeps some megabytes after a long answer; or it gives
     memory back to the system after each chunk, and taking it again costs more than copying the chunk. Other C
@@ -72,7 +72,7 @@ def few_heaps() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        for setting, value in ((M_ARENA_MAX, 2), (M_MMAP_THRESHOLD, 32 << 20), (M_TRIM_THRESHOLD, 16 << 20)):
+        for setting, value in ((M_ARENA_MAX, 4), (M_MMAP_THRESHOLD, 32 << 20), (M_TRIM_THRESHOLD, 16 << 20)):
             mallopt(setting, value)
 
 

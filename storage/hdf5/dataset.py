@@ -24,6 +24,7 @@ from storage.stores.backend import Content, file_name
 from storage.timings import Timings
 
 MAX_OFFSET = 1 << 63
+MISSING_OFFSET = int(MISSING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +129,7 @@ class DatasetReader:
             return Plan(0, _together(parts))
         ids = _touched(dataset, layout, runs, columns)
         rows = self._rows(layout, ids, timings)
-        _require_sound(dataset, rows)
-        return Plan(len(ids), _together(set(_ranges(rows[rows["byte_offset"] != MISSING]))))
+        return Plan(len(ids), _together({part for part in _ranges(dataset, rows) if part is not None}))
 
     def fetch_index_ahead(self, dataset: Dataset) -> None:
         """Begin to fetch a chunk index that will be needed, if it is kept whole; whoever then needs it waits for it."""
@@ -195,12 +195,11 @@ class DatasetReader:
         self, dataset: Dataset, layout: Chunked, rows: NDArray[np.void], keep: bool, timings: Timings
     ) -> list[Chunk | None]:
         """Return each chunk decoded, None where it was never written."""
-        keys = [(dataset.file, dataset.pin, int(offset)) for offset in rows["byte_offset"]]
-        _require_sound(dataset, rows)
+        keys = [(dataset.file, dataset.pin, offset) for offset in rows["byte_offset"].tolist()]
         stored = {
-            key: (ByteRange(key[2], int(nbytes)), int(mask))
-            for key, nbytes, mask in zip(keys, rows["nbytes"], rows["filter_mask"], strict=True)
-            if key[2] != int(MISSING)
+            key: (part, mask)
+            for key, part, mask in zip(keys, _ranges(dataset, rows), rows["filter_mask"].tolist(), strict=True)
+            if part is not None
         }
 
         def fetch(missing: list[Hashable]) -> dict[Hashable, Chunk]:
@@ -236,13 +235,6 @@ def _decode(dataset: Dataset, layout: Chunked, raw: Content, filter_mask: int) -
         raise FileDamaged(f"a chunk of {file_name(dataset.file)} is damaged: {error}") from error
 
 
-def _require_sound(dataset: Dataset, rows: NDArray[np.void]) -> None:
-    """Raise FileDamaged if a row of the chunk index cannot be of this file."""
-    written = rows[rows["byte_offset"] != MISSING]
-    if (written["nbytes"] == 0).any() or (written["byte_offset"] >= MAX_OFFSET).any():
-        raise FileDamaged(f"the index of {file_name(dataset.file)} is damaged; {MENDED_BY}")
-
-
 def _together(wanted: Collection[ByteRange]) -> list[ByteRange]:
     """Return the ranges that are fetched for those wanted."""
     return split(*wanted) if len(wanted) == 1 else [span for span, _ in coalesce(wanted)]
@@ -252,9 +244,15 @@ def _little(samples: Samples) -> Samples:
     return samples.astype(samples.dtype.newbyteorder("<"), copy=False)
 
 
-def _ranges(rows: NDArray[np.void]) -> Iterator[ByteRange]:
+def _ranges(dataset: Dataset, rows: NDArray[np.void]) -> Iterator[ByteRange | None]:
+    """Yield where each chunk lies, None where it was never written; raises FileDamaged where none of a file can lie."""
     for offset, nbytes in zip(rows["byte_offset"].tolist(), rows["nbytes"].tolist(), strict=True):
-        yield ByteRange(offset, nbytes)
+        if offset == MISSING_OFFSET:
+            yield None
+        elif offset >= MAX_OFFSET or not nbytes:
+            raise FileDamaged(f"the index of {file_name(dataset.file)} is damaged; {MENDED_BY}")
+        else:
+            yield ByteRange(offset, nbytes)
 
 
 def _span(dataset: Dataset, byte_offset: int, start: int, stop: int) -> ByteRange:
@@ -285,6 +283,8 @@ def _touched(
     if not spans or not per_row:
         return np.empty(0, np.int64)
     chunk_rows = spans[0] if len(spans) == 1 else np.unique(np.concatenate(spans))
+    if per_row == 1:
+        return chunk_rows
     across = np.arange(per_row) if columns is None else np.unique(np.asarray(columns) // layout.chunk_shape[1])
     return (chunk_rows[:, None] * per_row + across[None, :]).ravel()
 
