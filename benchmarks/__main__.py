@@ -16,7 +16,7 @@ import traceback
 from benchmarks import scenarios
 from benchmarks.bench import Busy, opened
 
-ORDER = ["ceiling", "clients", "slices", "callers", "contiguous", "whole", "fairness", "index", "caches"]
+ORDER = ["ceiling", "clients", "parts", "slices", "callers", "contiguous", "whole", "fairness", "index", "caches"]
 
 
 def main() -> int:

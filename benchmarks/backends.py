@@ -12,14 +12,11 @@ BACKENDS = {
     "obstore": "storage.stores.s3:S3",
     "obstore, bare": "benchmarks.bare_obstore:BareObstore",
 }
-"""Where each is made; what is not there yet is left out."""
+"""Where each is made."""
 
 
-def maker(place: str) -> Callable[[], Backend] | None:
-    """Return what makes a backend, None where there is none such."""
+def maker(place: str) -> Callable[[], Backend]:
+    """Return what makes a backend."""
     module, _, name = place.partition(":")
-    try:
-        found: Callable[[], Backend] | None = getattr(importlib.import_module(module), name, None)
-    except ModuleNotFoundError:
-        return None
+    found: Callable[[], Backend] = getattr(importlib.import_module(module), name)
     return found

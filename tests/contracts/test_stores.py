@@ -11,6 +11,7 @@ from itertools import count
 
 import pytest
 
+from benchmarks.s3.server import serving
 from storage.errors import FileChanged, NotStored, StoreAway
 from storage.objectstore import S3_CLIENTS, ObjectStore
 from storage.ranges import ByteRange
@@ -33,12 +34,29 @@ NAMES = [
 number = count()
 
 
-@pytest.fixture(params=["file", "memory", "s3 by obstore", "s3 by s3fs"])
-def store(request, tmp_path):
+@pytest.fixture(scope="module")
+def rclone(tmp_path_factory):
+    """A second S3, of other makers: rclone's server behind the proxy that corrects its answers."""
+    folder = tmp_path_factory.mktemp("rclone")
+    (folder / "root" / "recordings").mkdir(parents=True)
+    (folder / "logs").mkdir()
+    with serving(folder / "root", folder / "logs") as server:
+        yield server
+
+
+KINDS = ["file", "memory", "s3 by obstore", "s3 by s3fs", "rclone by obstore", "rclone by s3fs"]
+
+
+@pytest.fixture(params=KINDS)
+def store(request, tmp_path, monkeypatch):
     """An empty store of each kind."""
     kind, _, client = request.param.partition(" by ")
     if kind == "file":
         return ObjectStore(f"file://{tmp_path}")
+    if kind == "rclone":
+        for name, value in request.getfixturevalue("rclone").variables.items():
+            monkeypatch.setenv(name, value)
+        return ObjectStore(f"s3://recordings/place{next(number)}", s3_client=client)
     if kind == "s3":
         request.getfixturevalue("s3")
         return ObjectStore(f"s3://recordings/place{next(number)}", s3_client=client)
