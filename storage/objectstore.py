@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
-from storage.hdf5.remote_file import RemoteFile
 from storage.ranges import ByteRange
 from storage.stores.backend import Backend, Content, Stat
 from storage.stores.folder import Folder
@@ -59,21 +57,10 @@ class ObjectStore:
         backend, location = self._find(name)
         return backend.stat(location)
 
-    def open(self, name: str, stat: Stat | None = None) -> BinaryIO:
-        """Open a file for parsing; raises NotStored or StoreAway.
-
-        Parameters
-        ----------
-        name : str
-        stat : Stat, optional
-            Which version of the file is meant; that of now by default. Reading another raises FileChanged, but
-            from a folder: there the file that was opened is read to its end.
-        """
+    def open_local(self, name: str) -> BinaryIO | None:
+        """Open a file that lies in a folder; None where it is in another kind of store, which only knows ranges."""
         backend, location = self._find(name)
-        if isinstance(backend, Folder):
-            return backend.open(location)
-        stat = stat or backend.stat(location)
-        return cast(BinaryIO, RemoteFile(partial(self.get_ranges, name, pin=stat.pin), stat.nbytes))
+        return backend.open(location) if isinstance(backend, Folder) else None
 
     def put(self, name: str, content: bytes) -> None:
         """Store a whole file under a key that no file has; it is there entirely or not at all."""

@@ -8,7 +8,7 @@ from typing import BinaryIO
 import h5py
 
 from storage.errors import Refused
-from storage.hdf5.remote_file import RemoteFile
+from storage.hdf5.remote_file import RemoteFile, open_file
 from storage.ingest.formats import hdf5, nwb
 from storage.ingest.found import Found
 from storage.objectstore import ObjectStore
@@ -46,7 +46,7 @@ def inspect(
     FileChanged
         If the store has another version of it by now.
     """
-    with store.open(url, stat) as content:
+    with open_file(store, url, stat) as content:
         try:
             return _found_in(content, PurePosixPath(file_name(url)).stem, options, progress)
         finally:

@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.s3.server import serving
 from storage.errors import FileChanged, NotStored, StoreAway
+from storage.hdf5.remote_file import open_file
 from storage.objectstore import S3_CLIENTS, ObjectStore
 from storage.ranges import ByteRange
 from storage.stores.s3 import region_of
@@ -81,7 +82,7 @@ class TestEveryStore:
         store.put(name, CONTENT)
         pin = store.stat(name).pin
         assert store.get_ranges(name, [ByteRange(5, 10)], pin=pin) == [CONTENT[5:15]]
-        with store.open(name) as file:
+        with open_file(store, name) as file:
             assert file.read() == CONTENT
         assert store.list(root) == store.list(f"{root}/{name}")
 
@@ -132,7 +133,7 @@ class TestEveryStore:
             lambda: store.get_ranges("none.h5", [ByteRange(0, 4)]),
             lambda: store.get_ranges("none.h5", [ByteRange(0, 4)], pin="pin"),
             lambda: store.stat("none.h5"),
-            lambda: store.open("none.h5"),
+            lambda: open_file(store, "none.h5"),
         ):
             with pytest.raises(NotStored, match=r"^none\.h5 is not in the store"):
                 ask()
@@ -144,7 +145,7 @@ class TestEveryStore:
         with pytest.raises(NotStored):
             store.stat("folder")
         with pytest.raises(NotStored):
-            store.open("folder")
+            open_file(store, "folder")
         with pytest.raises(NotStored):
             store.get_ranges("folder", [ByteRange(0, 4)])
 
@@ -162,7 +163,7 @@ class TestEveryStore:
         store.put("a.h5", CONTENT)
         store.put("a.h5", b"short")
         assert store.stat("a.h5").nbytes == 5
-        with store.open("a.h5") as file:
+        with open_file(store, "a.h5") as file:
             assert file.read() == b"short"
 
 
