@@ -13,6 +13,7 @@ from flask import Response, request
 from app.conditional import tag
 from app.encoders import ENCODERS, MEDIA_TYPES
 from app.encoders.form import Attribute, Body, Form
+from app.long_answers import LONG_NBYTES
 from app.services import Services
 from app.timing import server_timing
 from schemas.queries import ArrayQuery
@@ -34,6 +35,8 @@ from storage.slices import (
 from storage.timings import Timings
 
 MAX_RANGES_TOLD = 1000
+TEXTS, TEXT_GROWS = ("json", "csv"), 4
+"""Formats in which values are longer than in memory, and how much, about."""
 SUFFIXES = {"hdf5": "h5", "npy": "npy", "csv": "csv"}
 """Formats that a browser should save rather than show."""
 
@@ -50,18 +53,27 @@ class ArrayAnswer:
 
     def response(self, services: Services) -> Response:
         """Read the first window, so that what cannot be read is an error and not half an array; then stream."""
+        if request.method == "HEAD":
+            return self._headed(Response(iter(())), ENCODERS[self.format](self.form, iter(())))
+        if self._is_long:
+            return services.long_answers.place().hold_for(lambda: self._begun(services))
+        return self._begun(services)
+
+    @property
+    def _is_long(self) -> bool:
+        """Whether it may hold its thread for as long as its caller takes."""
+        grows = TEXT_GROWS if self.format in TEXTS else 1
+        return max(self.answer.nbytes_read, grows * self.form.nbytes) > LONG_NBYTES
+
+    def _begun(self, services: Services) -> Response:
         began = time.perf_counter()
         windows = services.reader.read(self.answer)
-        if request.method == "HEAD":
-            body = ENCODERS[self.format](self.form, windows)
-            return self._headed(Response(iter(())), body)
         first = list(_first(windows))
         self.answer.timings.seconds["encode"] = max(
             0.0, time.perf_counter() - began - sum(self.answer.timings.seconds.values())
         )
         body = ENCODERS[self.format](self.form, chain(first, windows))
-        response = self._headed(Response(body.content), body)
-        return services.long_answers.stream(response) if self.answer.is_long else response
+        return self._headed(Response(body.content), body)
 
     def plan(self, services: Services) -> dict[str, Any]:
         """Return what reading would cost, were nothing cached."""

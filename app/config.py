@@ -84,7 +84,7 @@ def chunk_cache_mb(n_processes: int) -> int:
 
 def _url(variables: Mapping[str, str], name: str, default: str, beginnings: tuple[str, ...]) -> str:
     url = variables.get(name) or default
-    if "://" not in url or not url.startswith(beginnings):
+    if not url.partition("://")[2] or not url.startswith(beginnings):
         raise BadSetting(f"{name} is not a URL that begins like {default.partition('://')[0]}://, and is known here")
     return url
 

@@ -12,6 +12,7 @@ from flask import Response, request
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from app.conditional import tag
+from app.long_answers import LONG_NBYTES
 from app.services import Services
 from storage.catalog.files import StoredFile
 from storage.ranges import MAX_RANGE_NBYTES, ByteRange, split
@@ -35,17 +36,23 @@ def response(file: StoredFile, services: Services) -> Response:
         for piece in pieces:
             yield from map(bytes, services.store.get_ranges(file.name, [piece], pin=file.pin))
 
-    answer = Response(mimetype=MEDIA_TYPE)
-    if request.method != "HEAD":
+    def begun() -> Response:
         content = parts()
-        answer.response = chain([next(content)], content) if pieces else []
+        return Response(chain([next(content)], content) if pieces else [], mimetype=MEDIA_TYPE)
+
+    if request.method == "HEAD":
+        answer = Response(mimetype=MEDIA_TYPE)
+    elif nbytes > LONG_NBYTES:
+        answer = services.long_answers.place().hold_for(begun)
+    else:
+        answer = begun()
     answer.content_length = nbytes
     answer.headers["Accept-Ranges"] = "bytes"
     answer.headers["Content-Disposition"] = _disposition(file_name(file.name))
     if nbytes < file.nbytes:
         answer.status_code = HTTPStatus.PARTIAL_CONTENT
         answer.headers["Content-Range"] = f"bytes {first}-{last}/{file.nbytes}"
-    return services.long_answers.stream(answer) if len(pieces) > 1 and request.method != "HEAD" else answer
+    return answer
 
 
 def _asked(file: StoredFile) -> tuple[int, int]:

@@ -32,6 +32,7 @@ STATUS: dict[type[Exception], tuple[HTTPStatus, str]] = {
     errors.FileDamaged: (HTTPStatus.CONFLICT, "file_damaged"),
     Busy: (HTTPStatus.SERVICE_UNAVAILABLE, "busy"),
     errors.StoreAway: (HTTPStatus.SERVICE_UNAVAILABLE, "store_away"),
+    errors.OldCatalog: (HTTPStatus.SERVICE_UNAVAILABLE, "old_catalog"),
     DataError: (HTTPStatus.BAD_REQUEST, "bad_request"),
     DatabaseError: (HTTPStatus.SERVICE_UNAVAILABLE, "database_away"),
     InterfaceError: (HTTPStatus.SERVICE_UNAVAILABLE, "database_away"),
@@ -59,7 +60,7 @@ def _known(error: Exception) -> Response:
     message, details = _told(error, word)
     response = _response(status, word, message, details)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        log.warning("%s: %s", word, error)
+        log.warning("%s: %s (%s)", word, error, str(error.__cause__ or "").partition("\n")[0][:500])
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
     if status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"

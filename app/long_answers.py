@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from flask import Response
 
 from storage.errors import StorageError
+
+LONG_NBYTES = 1 << 20
+"""An answer for which more is read or sent is a long one; less goes into the buffers of a connection at once."""
+
+PATIENCE_S = 3.0
 
 
 class Busy(StorageError):
@@ -20,44 +25,66 @@ class LongAnswers:
     Parameters
     ----------
     n_places : int
-        Fewer than there are threads, so that there is always one for a short answer.
+        Answers that are sent at once.
+    n_waiting : int
+        Answers that wait for a place at once. With those that are sent fewer than there are threads, so that there
+        is always one for a short answer.
+    patience_s : float
+        How long an answer waits.
     """
 
-    def __init__(self, n_places: int) -> None:
-        self.n_places = n_places
+    def __init__(self, n_places: int, n_waiting: int, *, patience_s: float = PATIENCE_S) -> None:
+        self._n_places, self._patience_s = n_places, patience_s
         self._free = threading.BoundedSemaphore(n_places)
+        self._waiting = threading.BoundedSemaphore(max(1, n_waiting))
 
-    def stream(self, response: Response) -> Response:
-        """Give a response a place until it has been sent, or its caller has gone.
+    @classmethod
+    def of_threads(cls, n_threads: int) -> LongAnswers:
+        """Return the places of a process with so many threads: half of them, and a quarter to wait in."""
+        return cls(max(1, n_threads // 2), n_threads // 4)
 
-        Raises
-        ------
-        Busy
-            If there is none free.
-        """
-        if not self._free.acquire(blocking=False):
-            raise Busy(f"{self.n_places} long answers are under way; short ones still are answered, so ask again later")
-        place = _Place(self._free)
-        response.response = place.while_sent(response.iter_encoded())
-        response.call_on_close(place.leave)
-        return response
+    def place(self) -> Place:
+        """Take a place; raises Busy if none is free, nor will be soon."""
+        if not self._free.acquire(blocking=False) and not self._waited():
+            raise Busy(f"{self._n_places} long answers are under way here; short ones are answered, ask again later")
+        return Place(self._free)
+
+    def _waited(self) -> bool:
+        """Wait for a place, if there is room to wait in."""
+        if not self._waiting.acquire(blocking=False):
+            return False
+        try:
+            return self._free.acquire(timeout=self._patience_s)
+        finally:
+            self._waiting.release()
 
 
-class _Place:
-    """One place, left once."""
+class Place:
+    """One place: left when the response has been sent, when its caller has gone, or when it cannot be made."""
 
     def __init__(self, free: threading.BoundedSemaphore) -> None:
         self._free = free
         self._is_taken = True
         self._lock = threading.Lock()
 
-    def while_sent(self, content: Iterable[bytes]) -> Iterator[bytes]:
+    def hold_for(self, make: Callable[[], Response]) -> Response:
+        """Return the response that ``make`` makes, and hold the place until it has been sent."""
+        try:
+            response = make()
+        except BaseException:
+            self._leave()
+            raise
+        response.response = self._while_sent(response.iter_encoded())
+        response.call_on_close(self._leave)  # also where sending was never begun
+        return response
+
+    def _while_sent(self, content: Iterable[bytes]) -> Iterator[bytes]:
         try:
             yield from content
         finally:
-            self.leave()
+            self._leave()
 
-    def leave(self) -> None:
+    def _leave(self) -> None:
         with self._lock:
             if self._is_taken:
                 self._is_taken = False

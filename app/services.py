@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -9,6 +10,7 @@ from typing import TypeVar
 
 from flask import Flask, current_app
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
 from app.config import Settings
@@ -20,6 +22,8 @@ from storage.hdf5.dataset import DatasetReader
 from storage.objectstore import ObjectStore
 from storage.reader import Reader
 from storage.side_by_side import SideBySide, yield_to_others
+
+log = logging.getLogger(__name__)
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -52,7 +56,7 @@ class Services:
                 ahead=ThreadPoolExecutor(READING_AHEAD, thread_name_prefix="ahead", initializer=yield_to_others),
             )
         )
-        self.long_answers = LongAnswers(max(1, settings.threads // 2))
+        self.long_answers = LongAnswers.of_threads(settings.threads)
         self._searchers = ThreadPoolExecutor(OBJECTS_AT_ONCE, thread_name_prefix="search")
 
     @cached_property
@@ -74,8 +78,12 @@ class Services:
         return self.reading.connect()
 
     def _short_index(self, sidecar: str) -> bytes | None:
-        with self.connection() as connection:
-            return short_indices.get(connection, sidecar)
+        try:
+            with self.connection() as connection:
+                return short_indices.get(connection, sidecar)
+        except DatabaseError as error:  # the sidecar has the same rows
+            log.warning("the catalog gives no chunk index: %s", error.orig)
+            return None
 
     def side_by_side(self, work: Callable[[In], Out], things: Iterable[In]) -> list[Out]:
         """Return what ``work`` makes of each thing, in order."""

@@ -66,8 +66,12 @@ class Cache(Generic[V]):
                     mine[key] = self._underway[key] = Future()
         if mine:
             found.update(self._fetch(mine, fetch, keep))
-        for key, future in others.items():
-            found[key] = future.result()
+        while others:
+            key, future = others.popitem()
+            try:
+                found[key] = future.result()
+            finally:
+                del future  # a failure's traceback holds this frame, and must not be held by it
         return found
 
     def get(self, key: Hashable, fetch: Callable[[], V]) -> V:
@@ -76,7 +80,7 @@ class Cache(Generic[V]):
 
     def _fetch(
         self,
-        mine: Mapping[Hashable, Future[V]],
+        mine: dict[Hashable, Future[V]],
         fetch: Callable[[list[Hashable]], Mapping[Hashable, V]],
         keep: bool,
     ) -> Mapping[Hashable, V]:
@@ -92,10 +96,12 @@ class Cache(Generic[V]):
             return values
         except BaseException as error:
             with self._lock:
-                for key, future in mine.items():
+                for key in mine:
                     self._underway.pop(key, None)
-                    if not future.done():
-                        future.set_exception(error)
+            # No future stays in this frame: the failure's traceback holds the frame, and each future the failure. In
+            # such a circle all that was fetched would wait for the garbage collector.
+            while mine:
+                _end(mine.popitem()[1], error)
             raise
 
     def _keep(self, key: Hashable, value: V) -> None:
@@ -107,3 +113,9 @@ class Cache(Generic[V]):
         while self._total > self.max_nbytes:
             _, oldest = self._kept.popitem(last=False)
             self._total -= self._nbytes_of(oldest)
+
+
+def _end(future: Future[V], error: BaseException) -> None:
+    """Tell those who wait of a failure."""
+    if not future.done():
+        future.set_exception(error)

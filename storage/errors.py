@@ -27,6 +27,10 @@ class NotFound(StorageError):
     """The catalog has no such object."""
 
 
+class OldCatalog(StorageError):
+    """The catalog's tables are not those that this version of the service knows."""
+
+
 class NotStored(StorageError):
     """The object store has no such file."""
 

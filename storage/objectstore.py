@@ -28,7 +28,7 @@ class ObjectStore:
     """
 
     def __init__(self, root_url: str, *, s3_client: str = "obstore") -> None:
-        if "://" not in root_url:
+        if not root_url.partition("://")[2].strip("/") and root_url != "file:///":
             raise ValueError(f"a store is given as a URL such as file:///srv/store, not {root_url!r}")
         self.root_url = root_url.rstrip("/")
         self._makers: dict[str, Callable[[], Backend]] = {"file": Folder, "s3": S3_CLIENTS[s3_client]}

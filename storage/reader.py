@@ -34,9 +34,6 @@ FIRST_WINDOW_NBYTES = WINDOW_NBYTES // 2
 AHEAD_NBYTES = 16 * 1024 * 1024
 """Decoded bytes of the steps that are fetched and decoded while one is sent; at least one step is."""
 
-LONG_NBYTES = 4 * 1024 * 1024
-"""An answer for which more is read is a long one."""
-
 
 @dataclass(frozen=True, slots=True)
 class StoredArray:
@@ -100,9 +97,22 @@ class Answer:
         return prod(self.shape) * self.dtype.itemsize
 
     @property
-    def is_long(self) -> bool:
-        """Whether more than a window is read for it."""
-        return len(self.request.selection) * self.array.dataset.row_nbytes > LONG_NBYTES
+    def touched_nbytes(self) -> int:
+        """Bytes that are decoded for one row."""
+        dataset = self.array.dataset
+        columns = _columns(self.array, self.request.channels)
+        if columns is None or not isinstance(dataset.layout, Chunked):
+            return dataset.row_nbytes
+        across = dataset.layout.chunk_shape[1]
+        return len({column // across for column in columns}) * across * dataset.dtype.itemsize
+
+    @property
+    def nbytes_read(self) -> int:
+        """About how many decoded bytes of the selection are read for it."""
+        n_rows = len(self.request.selection)
+        if self.request.points is not None and self.request.method == "stride":
+            n_rows = min(n_rows, self.request.points * _chunk_rows(self.array.dataset))
+        return n_rows * self.touched_nbytes
 
 
 def prepare(array: StoredArray, request: ReadRequest, timings: Timings) -> Answer:
@@ -209,7 +219,7 @@ class Reader:
                 answer.array, step[1], answer.request.channels, keep=self._keep(answer), timings=timings
             )
 
-        window_nbytes = self._window_rows(answer) * self._touched_nbytes(answer)
+        window_nbytes = self._window_rows(answer) * answer.touched_nbytes
         n_ahead = max(1, AHEAD_NBYTES // max(1, window_nbytes))
         for (purpose, _), parts in ahead(self.datasets.ahead, read, steps, n_ahead=n_ahead):
             first = False
@@ -277,16 +287,7 @@ class Reader:
     def _window_rows(self, answer: Answer, nbytes: int | None = None) -> int:
         """Return the rows of one window: whole chunks, about ``nbytes``, which is WINDOW_NBYTES if not told."""
         step = _chunk_rows(answer.array.dataset)
-        return max(1, (nbytes or WINDOW_NBYTES) // max(1, self._touched_nbytes(answer) * step)) * step
-
-    def _touched_nbytes(self, answer: Answer) -> int:
-        """Return the bytes that are decoded for one row."""
-        dataset = answer.array.dataset
-        columns = _columns(answer.array, answer.request.channels)
-        if columns is None or not isinstance(dataset.layout, Chunked):
-            return dataset.row_nbytes
-        across = dataset.layout.chunk_shape[1]
-        return len({column // across for column in columns}) * across * dataset.dtype.itemsize
+        return max(1, (nbytes or WINDOW_NBYTES) // max(1, answer.touched_nbytes * step)) * step
 
     def _keep(self, answer: Answer) -> bool:
         """Whether the chunks of an answer stay cached; those of a whole recording would push out the rest."""

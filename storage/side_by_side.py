@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 In = TypeVar("In")
@@ -20,8 +21,10 @@ HELPERS_NICENESS = 5
 def yield_to_others() -> None:
     """Let the threads that answer go before this one, which works ahead or helps; Linux alone knows this of threads."""
     if sys.platform == "linux":
-        own = threading.get_native_id()
-        os.setpriority(os.PRIO_PROCESS, own, os.getpriority(os.PRIO_PROCESS, own) + HELPERS_NICENESS)
+        # Counted from the first thread: others inherit from whoever began them, perhaps from one that is nice already.
+        niceness = os.getpriority(os.PRIO_PROCESS, os.getpid()) + HELPERS_NICENESS
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(niceness, 19))
 
 
 class SideBySide:
@@ -63,13 +66,21 @@ class SideBySide:
             except BaseException as error:
                 failures.append(error)
 
-        others = [self._threads.submit(take_turns) for _ in range(min(len(things), self._per_call) - 1)]
+        others = []
+        with suppress(RuntimeError):  # the process is ending, and no thread begins anything any more
+            for _ in range(min(len(things), self._per_call) - 1):
+                others.append(self._threads.submit(take_turns))
         take_turns()
         for other in others:
             if not other.cancel():
                 other.result()
         if failures:
-            raise failures[0]
+            error = failures[0]
+            failures.clear()  # its traceback holds this frame, which must not hold it
+            try:
+                raise error
+            finally:
+                del error
         return [done[number] for number in range(len(things))]
 
 
@@ -87,7 +98,7 @@ def ahead(
     def begin_more() -> None:
         while len(begun) < n_ahead:
             for thing in todo:
-                begun.append((thing, threads.submit(work, thing)))
+                begun.append((thing, _begun(threads, work, thing)))
                 break
             else:
                 return
@@ -106,3 +117,11 @@ def ahead(
     finally:
         for _, future in begun:
             future.cancel()
+
+
+def _begun(threads: Executor, work: Callable[[In], Out], thing: In) -> Future[Out]:
+    """Begin something; where the process is ending and no thread begins anything any more, return it unbegun."""
+    try:
+        return threads.submit(work, thing)
+    except RuntimeError:
+        return Future()

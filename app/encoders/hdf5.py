@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from io import SEEK_CUR, SEEK_END, SEEK_SET, RawIOBase
@@ -26,14 +26,16 @@ PAGE_NBYTES = 4096
 MAX_COMPACT = 64
 """Attributes kept in the object header, where the simpler readers look; one above 64 kB moves all of them out."""
 
-MAX_ITEMS = 3000
-"""Of a list that fits into an object header from before HDF5 1.8."""
+MAX_ITEMS = 512
+"""Of a list in a mould; it must fit into an object header from before HDF5 1.8, and not take much memory."""
 
-MOULDS = 1024
-"""Arrays of which a process keeps the mould: 3 kB each, and what their channels are called."""
+MOULDS = 256
+"""Arrays of which a process keeps the mould: 3 kB each, up to 70 kB with what their channels are called."""
 
 N_ROWS = 0x1B2D4F6183
 """Stands in a mould for the number of rows: so many that HDF5 puts the values behind all else."""
+
+MAX_NBYTES = 1 << 62
 
 NUMBER = 0x2A4C6E8193A5C700
 """Stands in a mould for the first attribute that is a number; each next one is one more."""
@@ -64,11 +66,16 @@ def _around(form: Form) -> tuple[bytes, bytes]:
     is_long = any(isinstance(value, list) and len(value) > MAX_ITEMS for value in form.attributes.values())
     if is_long or not form.nbytes:  # an empty dataset lies nowhere
         return _written(form, h5py.h5f.LIBVER_V18)
-    told = tuple(
-        (name, tuple(value) if isinstance(value, list) else type(value) if _is_number(value) else value)
-        for name, value in form.attributes.items()
-    )
-    return _mould(form.guid, form.shape[1:], form.dtype, told).cast(form), b""
+    told = tuple((name, _told(value)) for name, value in form.attributes.items())
+    mould = _mould(form.guid, form.shape[1:], form.dtype, told)
+    return _written(form, h5py.h5f.LIBVER_V18) if mould is None else (mould.cast(form), b"")
+
+
+def _told(value: Attribute) -> Hashable:
+    """Return what a mould depends on: of a number only its type."""
+    if isinstance(value, list):
+        return tuple(value)
+    return (float if isinstance(value, float) else int) if _is_number(value) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +103,13 @@ class Mould:
 
 
 @lru_cache(maxsize=MOULDS)
-def _mould(guid: str, row_shape: tuple[int, ...], dtype: np.dtype[Any], told: tuple[tuple[str, Any], ...]) -> Mould:
-    """Make the mould of the answers with this name, form and attributes; of numbers only the type is told."""
+def _mould(
+    guid: str, row_shape: tuple[int, ...], dtype: np.dtype[Any], told: tuple[tuple[str, Any], ...]
+) -> Mould | None:
+    """Make the mould of the answers with this name, form and attributes; of numbers only the type is told.
+
+    None where it cannot be told what in it is such a number: a text may look like one.
+    """
     attributes: dict[str, Attribute] = {}
     for place, (name, value) in enumerate(told):
         if value is int:
@@ -107,21 +119,21 @@ def _mould(guid: str, row_shape: tuple[int, ...], dtype: np.dtype[Any], told: tu
         else:
             attributes[name] = list(value) if isinstance(value, tuple) else value
     form = Form(guid, (N_ROWS, *row_shape), dtype, attributes)
+    if form.nbytes > MAX_NBYTES:
+        return None
     head, tail = _written(form, h5py.h5f.LIBVER_EARLIEST)  # whose blocks have no checksums
-    assert not tail
-    return Mould(
-        head,
-        rows=_places(head, N_ROWS),
-        nbytes=_places(head, form.nbytes),
-        ends=_places(head, len(head) + form.nbytes),
-        numbers={name: _places(head, value) for name, value in attributes.items() if _is_number(value)},
-    )
+    rows, nbytes, ends = (_places(head, number) for number in (N_ROWS, form.nbytes, len(head) + form.nbytes))
+    numbers = {name: _places(head, value) for name, value in attributes.items() if _is_number(value)}
+    once = all(len(places) == 1 for places in (ends, *numbers.values()))
+    # The number of rows stands twice, as it is and as the most that it may become; of rows of one byte, once more.
+    is_clear = once and (len(rows), len(nbytes)) == ((3, 3) if form.nbytes == N_ROWS else (2, 1))
+    return Mould(head, rows, nbytes, ends, numbers) if is_clear and not tail else None
 
 
 def _places(head: bytes, number: Any) -> Sequence[int]:
-    """Return where a number stands, at least once."""
+    """Return where a number stands."""
     stored, places = _stored(number), []
-    place = head.index(stored)
+    place = head.find(stored)
     while place >= 0:
         places.append(place)
         place = head.find(stored, place + 1)

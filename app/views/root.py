@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response
-from sqlalchemy import text
 
 from app.conditional import json_answer
 from app.documents import MEDIA_TYPE, document
 from app.services import services
 from schemas.objects import SCHEMAS
+from storage.catalog.migrate import is_current
+from storage.errors import OldCatalog
 
 root = Blueprint("root", __name__)
 
@@ -23,9 +24,12 @@ def get_root() -> Response:
 
 @root.get("/health/")
 def get_health() -> Response:
-    """Answer whether the service can answer: the catalog is there."""
-    with services().session() as session:
-        session.execute(text("SELECT 1"))
+    """Answer whether the service can answer: the catalog is there, and of this version."""
+    with services().connection() as connection:
+        if not is_current(connection):
+            raise OldCatalog(
+                "the catalog has tables of another version; 'flask --app wsgi init' brings them up to date"
+            )
     response = Response(document([], message="The service answers.", message_type="healthy"), mimetype=MEDIA_TYPE)
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -22,7 +22,7 @@ from storage.times import BLOCK_ROWS, IrregularAxis, TimeBlocks
 from storage.timings import Timings
 from storage.units import decimal, hertz, seconds
 
-KNOWN = 4096
+KNOWN = 1024
 """Arrays and axes that a process keeps: making one takes longer than using it."""
 
 

@@ -34,8 +34,8 @@ from storage.errors import NotFound
 
 MAX_ID = 2**31 - 1
 
-KNOWN = 4096
-"""Datafiles of which a process keeps what it made of their rows."""
+KNOWN, MAX_KNOWN_CHARACTERS = 1024, 16_384
+"""Datafiles of which a process keeps what it made of their rows, and how long these may be: together some 50 MB."""
 
 TOLD = {
     "t_start": Float,
@@ -103,7 +103,8 @@ def datafile_and_uses(connection: Connection, datafile_id: int) -> tuple[Datafil
     rows = _rows(connection, datafile_id) if datafile_id <= MAX_ID else ()
     if not rows:
         raise NotFound(f"there is no datafile {datafile_id}")
-    return _made(rows)
+    is_long = sum(len(cell) for row in rows for cell in row if isinstance(cell, str)) > MAX_KNOWN_CHARACTERS
+    return _made.__wrapped__(rows) if is_long else _made(rows)
 
 
 def _rows(connection: Connection, datafile_id: int) -> tuple[tuple[Any, ...], ...]:

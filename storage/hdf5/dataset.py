@@ -195,7 +195,9 @@ class DatasetReader:
         self, dataset: Dataset, layout: Chunked, rows: NDArray[np.void], keep: bool, timings: Timings
     ) -> list[Chunk | None]:
         """Return each chunk decoded, None where it was never written."""
-        keys = [(dataset.file, dataset.pin, offset) for offset in rows["byte_offset"].tolist()]
+        # Also by how the bytes are read: a hostile file may have two datasets lie in the same place.
+        form = dataset.file, dataset.pin, dataset.dtype, layout.chunk_shape, layout.filters
+        keys = [(form, offset) for offset in rows["byte_offset"].tolist()]
         stored = {
             key: (part, mask)
             for key, part, mask in zip(keys, _ranges(dataset, rows), rows["filter_mask"].tolist(), strict=True)

@@ -23,7 +23,7 @@ MAX_DEPTH = 16
 CHECKSUM_NBYTES = 4
 PREFIX_NBYTES = 4 + 1 + 1 + ADDRESS.itemsize
 """Of the blocks of an array: signature, version, client, address of the header."""
-MAX_PARTS = 1 << 19
+MAX_PARTS = 1 << 14
 """A node that claims more parts below it than this is not believed."""
 
 
@@ -208,7 +208,8 @@ class _ExtensibleArray:
 
     def _below_super(self, content: bytes, number: int) -> list[Node]:
         n_blocks = self._n_blocks(number)
-        if content[:4] != b"EASB":
+        n_pages = max(1, self._n_elements(number) // self._page)
+        if content[:4] != b"EASB" or n_blocks * n_pages > MAX_PARTS:
             return []
         first = len(content) - CHECKSUM_NBYTES - 8 * n_blocks
         addresses = np.frombuffer(content, ADDRESS, n_blocks, first).tolist()

@@ -38,6 +38,8 @@ class LookAhead:
         self._met: set[int] = set()
         """Where nodes begin that were fetched or wait: none is expanded twice, whatever a file says."""
         self._waiting: dict[int, Node] = {}
+        self._n_told = 0
+        """Nodes that others claimed to be above, whether they were fetched or not."""
 
     def get(self, part: ByteRange) -> bytes | None:
         """Return the bytes of a range if it is a node that was fetched ahead, or waits for that."""
@@ -50,7 +52,7 @@ class LookAhead:
         """Take note of what libhdf5 has read: it may be the top of a chunk index."""
         if self._base is None:
             self._base = offset if content.startswith(SIGNATURE) else None
-        elif offset not in self._met:
+        elif offset not in self._met and self._n_told < MAX_NODES:
             nodes = below(content)
             if nodes:
                 self._fetch_all(nodes)
@@ -80,6 +82,7 @@ class LookAhead:
     def _new(self, nodes: list[Node]) -> list[tuple[ByteRange, Node]]:
         """Return those nodes that can lie where they are said to, and were not met before."""
         new = []
+        self._n_told += len(nodes)
         for node in nodes:
             offset = (self._base or 0) + node.address
             lies_within = 0 < node.nbytes <= self.kept.max_nbytes // 2 and offset + node.nbytes <= self._file_nbytes

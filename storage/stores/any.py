@@ -21,7 +21,7 @@ class AnyStore:
     def __init__(self, protocol: str) -> None:
         try:
             self._files = fsspec.filesystem(protocol)
-        except (ValueError, ImportError) as error:
+        except (ValueError, ImportError, TypeError) as error:
             raise NotStored(f"no store is known for {protocol}:// ({error})") from error
         self._protocol = protocol
 

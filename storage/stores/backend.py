@@ -40,4 +40,4 @@ class Backend(Protocol):
 
 def file_name(name: str) -> str:
     """Return the last part of a key or URL: what may be shown to a caller of where a file lies."""
-    return posixpath.basename(name)
+    return posixpath.basename(name.rstrip("/")) or name

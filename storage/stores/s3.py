@@ -21,7 +21,7 @@ from obstore.store import S3Store
 
 from storage.errors import FileChanged, NotStored, StoreAway
 from storage.ranges import ByteRange
-from storage.side_by_side import SideBySide
+from storage.side_by_side import SideBySide, yield_to_others
 from storage.stores.backend import Content, Stat, file_name
 
 if TYPE_CHECKING:
@@ -33,14 +33,18 @@ if TYPE_CHECKING:
 FETCHERS, FETCHERS_PER_CALL = 128, 32
 """Requests under way at once beside those of the callers' own threads: of the process, and of one call."""
 
-CLIENT: ClientConfig = {"connect_timeout": "3s", "read_timeout": "7s", "timeout": "60s"}
+CLIENT: ClientConfig = {"connect_timeout": "3s", "read_timeout": "7s", "timeout": "300s"}
 RETRIES: RetryConfig = {"max_retries": 1, "retry_timeout": timedelta(seconds=14)}
 """A store that never says anything is given up after 14 s, one where nobody listens at once."""
+
+ONCE = {"total_max_attempts": 1}
 
 CREDENTIALS_LAST = timedelta(minutes=10)
 """What botocore hands out is valid for at least as long."""
 
-PAST_THE_END = "416"
+PAST_THE_END = "non-2xx status code: 416 "
+NOT_PARTIAL = "non-partial response"
+"""What obstore says of two answers that have no exception of their own; a key in its text has no spaces."""
 
 ODD_KEY = re.compile(r"^/|//|/$|(^|/)\.\.?(/|$)|[\x00-\x1f\x7f]")
 """Keys that S3 allows and obstore takes for others or none."""
@@ -57,7 +61,7 @@ class S3:
     def __init__(self) -> None:
         self._is_anonymous = os.environ.get("EPHYSTORE_S3_ANONYMOUS", "") not in ("", "0")
         self._buckets: dict[str, S3Store] = {}
-        self._fetchers = SideBySide(FETCHERS, per_call=FETCHERS_PER_CALL, name="fetch")
+        self._fetchers = SideBySide(FETCHERS, per_call=FETCHERS_PER_CALL, name="fetch", begin=yield_to_others)
 
     def get_ranges(self, location: str, ranges: Sequence[ByteRange], pin: str | None) -> Sequence[Content]:
         """Return the bytes of each range: one GET each, with ``If-Match``, side by side; nothing else is asked."""
@@ -71,7 +75,10 @@ class S3:
                 asked: GetOptions = {"range": (part.byte_offset, part.end)}
                 if pin:
                     asked["if_match"] = pin
-                content = memoryview(obstore.get(store, key, options=asked).bytes())
+                answer = obstore.get(store, key, options=asked)
+                content = memoryview(answer.bytes())
+            if pin and answer.meta["e_tag"] not in (None, pin):  # of a server that knows no If-Match
+                raise FileChanged(f"{name} is not the file that was registered: it was changed since")
             if len(content) != part.nbytes:
                 raise FileChanged(f"{name} is shorter than when it was registered")
             return content
@@ -102,7 +109,8 @@ class S3:
     def _connect(self, bucket: str) -> S3Store:
         """Return the client of a bucket; it connects at its first request."""
         session = boto3.Session()
-        client = session.client("s3", config=Config(signature_version=UNSIGNED) if self._is_anonymous else None)
+        signature = {"signature_version": UNSIGNED} if self._is_anonymous else {}
+        client = session.client("s3", config=Config(connect_timeout=3, read_timeout=7, retries=ONCE, **signature))
         endpoint, region = client.meta.endpoint_url, client.meta.region_name
         is_aws = endpoint.endswith(".amazonaws.com")
         return S3Store(
@@ -123,6 +131,8 @@ def region_of(bucket: str, client: Any) -> str:
         answer = client.head_bucket(Bucket=bucket)["ResponseMetadata"]
     except ClientError as error:
         answer = error.response["ResponseMetadata"]
+    except BotoCoreError:  # the request that needs to know will tell what is wrong
+        return str(client.meta.region_name)
     return str(answer["HTTPHeaders"].get("x-amz-bucket-region") or client.meta.region_name)
 
 
@@ -146,7 +156,13 @@ def _named_errors(name: str) -> Iterator[None]:
         raise StoreAway(f"the store of {name} may not be read with these credentials") from error
     except NoCredentialsError as error:
         raise StoreAway(f"there are no credentials for the store of {name}") from error
-    except (BaseError, BotoCoreError, OSError) as error:
+    except (BotoCoreError, ValueError) as error:
+        raise StoreAway(f"the store of {name} cannot be reached as it is set up: {error}") from error
+    except (BaseError, OSError) as error:
         if PAST_THE_END in str(error):
             raise FileChanged(f"{name} is not the file that was registered: it was changed since") from error
+        if NOT_PARTIAL in str(error):
+            raise StoreAway(
+                f"the store of {name} does not answer ranges as S3 does; EPHYSTORE_S3_CLIENT=s3fs may read it"
+            ) from error
         raise StoreAway(f"the store of {name} does not answer; try again later") from error

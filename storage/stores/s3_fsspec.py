@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 import aiohttp
 import s3fs
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ProfileNotFound
 from fsspec.asyn import sync
 
 from storage.errors import FileChanged, NotStored, StoreAway
@@ -88,7 +88,7 @@ def _named_errors(name: str, ask: Callable[[], T]) -> T:
     """Ask the store, and name what went wrong after what was asked for."""
     try:
         return ask()
-    except (TimeoutError, OSError, ClientError, BotoCoreError, aiohttp.ClientError) as error:
+    except (TimeoutError, OSError, ClientError, BotoCoreError, aiohttp.ClientError, ValueError) as error:
         code = _code(error)
         if code in GONE or isinstance(error, FileNotFoundError):
             raise NotStored(f"{name} is not in the store") from error
@@ -98,6 +98,8 @@ def _named_errors(name: str, ask: Callable[[], T]) -> T:
             raise StoreAway(f"the store of {name} may not be read with these credentials") from error
         if isinstance(error, NoCredentialsError):
             raise StoreAway(f"there are no credentials for the store of {name}") from error
+        if isinstance(error, ProfileNotFound | ValueError):
+            raise StoreAway(f"the store of {name} cannot be reached as it is set up: {error}") from error
         raise StoreAway(f"the store of {name} does not answer; try again later") from error
 
 

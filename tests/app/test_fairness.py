@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from flask import Response
 
+from app.long_answers import Busy, LongAnswers
 from tests.app.test_serving import Service, write_sparse
 from tests.archive import Archive
 
@@ -44,10 +47,12 @@ def begin(service, target):
     return connection, int(connection.recv(12).split()[1])
 
 
-@pytest.mark.parametrize("kind", ["array", "download"])
+@pytest.mark.parametrize("kind", ["array", "text", "download"])
 def test_callers_who_do_not_read_leave_threads_for_short_answers(service, links, kind):
-    target = links["long"] + ("/download" if kind == "download" else "")
-    begun = [begin(service, target) for _ in range(N_THREADS + 2)]
+    more = {"array": "", "text": "?format=json", "download": "/download"}
+    target = links["long"] + more[kind]
+    with ThreadPoolExecutor(N_THREADS + 2) as callers:  # one waits a while, the others are told at once
+        begun = list(callers.map(lambda _: begin(service, target), range(N_THREADS + 2)))
     assert sorted(status for _, status in begun) == [200] * (N_THREADS // 2) + [503] * (N_THREADS // 2 + 2)
     assert service.get(links["small"] + "?format=json").json()[:3] == [0, 1, 2]
     refused = service.get(target)
@@ -78,8 +83,54 @@ def test_answers_that_are_read_leave_their_places(archive, links):
         assert answer.status_code == 200 and len(answer.data) > 8_000_000
 
 
-def test_an_answer_that_fails_before_it_begins_leaves_its_place(archive, links):
-    for _ in range(2 * N_THREADS):
-        answer = archive.client.get(links["long"])
-        assert answer.status_code == 200
-        answer.close()  # never read
+def test_a_place_is_left_once_whatever_becomes_of_the_answer():
+    answers = LongAnswers(1, 0, patience_s=0)
+    for begins in (True, False):
+        response = answers.place().hold_for(lambda: Response(iter([b"a", b"b"])))
+        with pytest.raises(Busy, match="1 long answers"):
+            answers.place()
+        if begins:
+            assert next(iter(response.response)) == b"a"
+        response.close()
+        response.close()
+
+    def fail():
+        raise OSError("the store is away")
+
+    with pytest.raises(OSError, match="away"):
+        answers.place().hold_for(fail)
+    answers.place()
+    with pytest.raises(Busy):
+        answers.place()
+
+
+def test_a_long_answer_waits_a_while_for_a_place():
+    answers = LongAnswers(1, 1, patience_s=20)
+    response = answers.place().hold_for(lambda: Response(iter([b"a"])))
+    with ThreadPoolExecutor(1) as other:
+        waiting = other.submit(answers.place)
+        time.sleep(0.1)
+        assert not waiting.done()
+        with pytest.raises(Busy):  # as somebody waits already
+            answers.place()
+        response.close()
+        assert waiting.result(20)
+
+
+def test_what_is_refused_reads_nothing_before(archive, links, monkeypatch):
+    places = [archive.services.long_answers.place() for _ in range(N_THREADS // 2)]
+    monkeypatch.setattr(archive.services.long_answers, "_patience_s", 0)
+    monkeypatch.setattr(archive.services.store, "get_ranges", lambda *asked, **more: pytest.fail("it reads"))
+    assert archive.error(links["long"], 503)["message_type"] == "busy"
+    for place in places:
+        place.hold_for(lambda: Response(b"")).close()
+
+
+def test_little_of_much_is_short(archive):
+    archive.add("wide", np.zeros((40_000, 384), np.int16), chunks=(10_000, 1), compression="gzip")
+    link = archive.fields("/electrophysiology/analogsignalarray/?name=wide")["signal"]["data"]
+    places = [archive.services.long_answers.place() for _ in range(N_THREADS // 2)]
+    for asked in ("end_index=6000&channels=7", "downsample=2&method=stride&channels=7", "end_index=200"):
+        assert archive.get(f"{link}?{asked}").status_code == 200, asked
+    for place in places:
+        place.hold_for(lambda: Response(b"")).close()

@@ -7,8 +7,13 @@ import re
 
 import numpy as np
 import pytest
-from sqlalchemy import event
+from alembic import command
+from sqlalchemy import event, update
 
+from storage.catalog.base import ARCHIVED, PRIVATE, PUBLIC
+from storage.catalog.files import Datafile
+from storage.catalog.migrate import configuration
+from storage.catalog.models import AnalogSignal
 from tests.archive import Archive, add_every_type
 
 LABEL_FIELDS = {"labels", "times", "durations"}
@@ -93,6 +98,30 @@ def test_a_chunked_array_costs_one_more_the_first_time(archive, statements):
         statements.clear()
         assert archive.get(f"{link}?start_index=5&end_index=10").status_code == 200
         assert len(statements.seen) == expected, statements.seen
+
+
+def test_what_is_archived_neither_is_answered_nor_lends_its_array(archive):
+    signal = archive.add("one", np.arange(100.0))
+    link, number = signal["signal"]["data"], signal["signal"]["data"].rpartition("/")[2]
+    private = update(Datafile).where(Datafile.id == int(number)).values(safety_level=PRIVATE)
+    with archive.services.engine.execution_options(writes=True).begin() as connection:
+        connection.execute(private)
+    assert archive.get(link).status_code == 200  # lent by the object, which is public
+    with archive.services.engine.execution_options(writes=True).begin() as connection:
+        connection.execute(update(AnalogSignal).values(current_state=ARCHIVED))
+    archive.error(link, 401)
+    with archive.services.engine.execution_options(writes=True).begin() as connection:
+        connection.execute(update(Datafile).values(current_state=ARCHIVED, safety_level=PUBLIC))
+    archive.error(link, 404)
+
+
+def test_a_catalog_of_an_older_version_is_told(archive):
+    link = archive.add("chunked", np.arange(4000.0), chunks=(1000,))["signal"]["data"]
+    assert archive.get("/health").status_code == 200
+    with archive.services.engine.execution_options(writes=True).begin() as connection:
+        command.downgrade(configuration(connection), "0001")
+    assert "flask --app wsgi init" in archive.error("/health", 503)["message"]
+    assert archive.get(f"{link}?end_index=5").status_code == 200  # the sidecar has what the new table keeps
 
 
 def test_an_object_costs_three_statements_at_most(archive, statements):

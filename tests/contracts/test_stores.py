@@ -286,6 +286,64 @@ class TestS3:
             s3_store("s3://recordings").get_ranges("a.h5", [ByteRange(0, 4)])
 
 
+class TestAnswersThatAreNoAnswers:
+    """One server that answers as it is told."""
+
+    @pytest.fixture
+    def answering(self, s3, monkeypatch):
+        """Make a store whose server sends these bytes as its answer to everything."""
+        listening = []
+
+        def make(answer):
+            listener = socket.create_server(("127.0.0.1", 0))
+            listening.append(listener)
+
+            def serve():
+                while True:
+                    try:
+                        connection, _ = listener.accept()
+                    except OSError:
+                        return
+                    with connection:
+                        connection.recv(65536)
+                        connection.sendall(answer)
+
+            threading.Thread(target=serve, daemon=True).start()
+            monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{listener.getsockname()[1]}")
+            return ObjectStore("s3://recordings")
+
+        yield make
+        for listener in listening:
+            listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+
+    @pytest.mark.parametrize("key", ["run416.h5", "a/416/b.h5", "status code: 416 .h5"])
+    def test_a_number_in_a_name_is_no_status(self, answering, key):
+        store = answering(b"HTTP/1.1 500 Oops\r\nContent-Length: 3\r\nConnection: close\r\n\r\n416")
+        with pytest.raises(StoreAway, match="does not answer"):
+            store.get_ranges(key, [ByteRange(416, 4)], pin='"x"')
+
+    def test_the_whole_file_for_a_range_is_told(self, answering):
+        head = b'HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\nETag: "x"\r\n'
+        store = answering(head + b"Last-Modified: Wed, 21 Oct 2015 07:28:00 GMT\r\n\r\n123456789")
+        with pytest.raises(StoreAway, match="EPHYSTORE_S3_CLIENT=s3fs"):
+            store.get_ranges("a.h5", [ByteRange(0, 4)])
+
+    def test_another_files_answer_to_a_pinned_range_is_refused(self, answering):
+        head = b'HTTP/1.1 206 Partial Content\r\nContent-Length: 4\r\nConnection: close\r\nETag: "other"\r\n'
+        more = b"Content-Range: bytes 0-3/9\r\nLast-Modified: Wed, 21 Oct 2015 07:28:00 GMT\r\n\r\n1234"
+        store = answering(head + more)
+        with pytest.raises(FileChanged, match="changed since"):
+            store.get_ranges("a.h5", [ByteRange(0, 4)], pin='"mine"')
+        assert store.get_ranges("a.h5", [ByteRange(0, 4)], pin='"other"') == [b"1234"]
+
+    @pytest.mark.parametrize(("name", "value"), [("AWS_ENDPOINT_URL", "127.0.0.1:5055"), ("AWS_PROFILE", "nosuch")])
+    def test_wrong_settings_are_told(self, s3, s3_store, monkeypatch, name, value):
+        monkeypatch.setenv(name, value)
+        with pytest.raises(StoreAway, match=r"set up.*(5055|nosuch)"):
+            s3_store("s3://recordings").get_ranges("a.h5", [ByteRange(0, 4)])
+
+
 class TestStoreAway:
     """A store that does not answer is told as such, and soon."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -94,6 +96,28 @@ def test_never_more_bytes_than_allowed_and_always_the_right_value(asked):
     cache.get_many(everything, fetches, keep=False)
     kept = everything - {one for call in fetches.calls for one in call}
     assert cache.nbytes == sum(nbytes for _, nbytes in kept)
+
+
+def test_what_a_failed_fetch_held_is_free_at_once():
+    class Fetched:
+        pass
+
+    gone = []
+
+    def fetch(_):
+        fetched = Fetched()
+        gone.append(weakref.ref(fetched))
+        raise ValueError("damaged")
+
+    cache = Cache(100, len)
+    gc.disable()
+    try:
+        for _ in range(3):
+            with pytest.raises(ValueError, match="damaged"):
+                cache.get_many(["a", "b"], fetch)
+        assert [ref() for ref in gone] == [None] * 3
+    finally:
+        gc.enable()
 
 
 def test_sixteen_threads_that_ask_for_one_thing_share_one_fetch():

@@ -88,6 +88,17 @@ def test_a_cast_head_is_what_hdf5_writes_itself():
         assert hdf5._around(form) == hdf5._written(form, h5py.h5f.LIBVER_EARLIEST)
 
 
+@pytest.mark.parametrize("place", range(12))
+def test_text_that_looks_like_a_number_of_a_mould_comes_back(place):
+    lookalike = hdf5.N_ROWS.to_bytes(5, "little").decode("latin-1")
+    odd = [lookalike, "Ã" + lookalike, "a\u0083aO-\u001b", lookalike * 3][place % 4] + "x" * (place // 4)
+    array = np.arange(6, dtype="<f4")
+    told = {"units": odd, "gain": [5.766946371e-313, 1.0], "start_index": 7}
+    with dataset(form_of(array, **told), [array]) as read:
+        assert {name: plain(value) for name, value in read.attrs.items()} == told
+        np.testing.assert_array_equal(read[()], array)
+
+
 @pytest.mark.parametrize("n_rows", [1, 2, 100, 2047, 2048, 2049, 70_000])
 def test_a_short_answer_ends_with_its_values(n_rows):
     array = np.arange(n_rows, dtype="u1")
