@@ -329,3 +329,11 @@ def test_what_may_be_fetched_ahead_has_a_bound(monkeypatch):
     shape, chunks, creation = STRUCTURES["btree1"]
     _, remote = same_index(write(shape, chunks, nbytes=4000, compression="gzip", **creation))
     assert max(len(call) for call in remote.calls) <= 100
+
+
+def test_a_super_block_that_claims_millions_of_pages_is_not_believed():
+    """Each of its 256 data blocks would have 32,768 pages of one element."""
+    array = index_nodes._ExtensibleArray(8, 64, 0, 128, 2, 0)
+    content = b"EASB" + bytes(array._super_nbytes(16) - 4)
+    assert array._below_super(content, 16) == []
+    assert len(index_nodes._ExtensibleArray(8, 64, 0, 16, 4, 10)._below_super(content, 4)) == 4
