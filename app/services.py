@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TypeVar
@@ -57,7 +57,7 @@ class Services:
             )
         )
         self.long_answers = LongAnswers.of_threads(settings.threads)
-        self._searchers = ThreadPoolExecutor(OBJECTS_AT_ONCE, thread_name_prefix="search")
+        self._searchers = SideBySide(OBJECTS_AT_ONCE, per_call=OBJECTS_AT_ONCE, name="search")
 
     @cached_property
     def engine(self) -> Engine:
@@ -85,9 +85,9 @@ class Services:
             log.warning("the catalog gives no chunk index: %s", error.orig)
             return None
 
-    def side_by_side(self, work: Callable[[In], Out], things: Iterable[In]) -> list[Out]:
+    def side_by_side(self, work: Callable[[In], Out], things: Sequence[In]) -> list[Out]:
         """Return what ``work`` makes of each thing, in order."""
-        return list(self._searchers.map(work, things))
+        return self._searchers.map(work, things)
 
 
 def services() -> Services:
