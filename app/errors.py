@@ -30,6 +30,7 @@ STATUS: dict[type[Exception], tuple[HTTPStatus, str]] = {
     errors.NotStored: (HTTPStatus.NOT_FOUND, "not_stored"),
     errors.FileChanged: (HTTPStatus.CONFLICT, "file_changed"),
     errors.FileDamaged: (HTTPStatus.CONFLICT, "file_damaged"),
+    errors.NotReady: (HTTPStatus.CONFLICT, "not_ready"),
     Busy: (HTTPStatus.SERVICE_UNAVAILABLE, "busy"),
     errors.StoreAway: (HTTPStatus.SERVICE_UNAVAILABLE, "store_away"),
     errors.OldCatalog: (HTTPStatus.SERVICE_UNAVAILABLE, "old_catalog"),

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from storage.catalog import models  # noqa: F401 - its tables too
+from storage.catalog import accounts, jobs, models, uploads  # noqa: F401 - their tables too
 from storage.catalog.base import Base
 
 context.configure(

@@ -12,7 +12,7 @@ from marshmallow import Schema, fields, post_dump
 from schemas.numbers import plain
 from schemas.permalinks import datafile_permalink, object_permalink, user_permalink
 from storage.catalog.arrays import stored_array
-from storage.catalog.files import Datafile
+from storage.catalog.files import READY, Datafile
 from storage.catalog.models import ALIASES
 
 DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
@@ -33,6 +33,8 @@ class Shown:
     """Quantities that differ for the asked part, such as ``t_start``."""
     downsampled: Mapping[str, Any] | None = None
     children: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    progress: float = 1
+    """Of the check of a datafile, 0 to 1."""
 
 
 class Text(fields.Field[str]):
@@ -287,11 +289,12 @@ class DatafileDocumentSchema(Schema):
     @post_dump(pass_original=True)
     def add_form(self, data: dict[str, Any], original: Shown, **kwargs: Any) -> dict[str, Any]:
         """Add what the array is, and the length of the file that it lies in."""
-        array = stored_array(original.row)
-        file = original.row.file
-        stored = {"progress": 1, "nbytes": file.nbytes, "sha256": file.sha256}
-        form = {"shape": list(array.shape), "dtype": dtype_name(array.dtype), **stored}
-        return data | form
+        row = original.row
+        stored = {"progress": original.progress, "nbytes": row.file.nbytes, "sha256": row.file.sha256}
+        if row.state != READY:
+            return data | {"shape": None, "dtype": None, **stored}
+        array = stored_array(row)
+        return data | {"shape": list(array.shape), "dtype": dtype_name(array.dtype), **stored}
 
 
 SCHEMAS: dict[str, NeoSchema] = {

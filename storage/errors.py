@@ -27,6 +27,10 @@ class NotFound(StorageError):
     """The catalog has no such object."""
 
 
+class NotReady(StorageError):
+    """An uploaded file whose samples cannot be read: it is not checked yet, or was refused."""
+
+
 class OldCatalog(StorageError):
     """The catalog's tables are not those that this version of the service knows."""
 

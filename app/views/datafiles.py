@@ -17,8 +17,9 @@ from schemas.permalinks import datafile_permalink
 from schemas.queries import DATAFILE, DETAIL, NOTHING, list_schema, load
 from storage.catalog import find, permissions
 from storage.catalog.base import PUBLIC
-from storage.catalog.files import Datafile
+from storage.catalog.files import READY, REFUSED, Datafile
 from storage.catalog.uses import Use, datafile_and_uses
+from storage.errors import NotReady
 
 datafiles = Blueprint("datafiles", __name__, url_prefix="/datafiles")
 
@@ -49,6 +50,7 @@ def get_datafile(datafile_id: int) -> Response:
     """Answer the selected samples in the asked format."""
     query = load(DATAFILE, request.args.items(multi=True))
     datafile, uses, public = _readable(datafile_id)
+    _require_ready(datafile)
     found = answer_array(datafile, uses, query, services())
     if query.explain:
         content = document([found.plan(services())], message="Here is the plan.", message_type="plan")
@@ -88,6 +90,17 @@ def _readable(datafile_id: int) -> tuple[Datafile, list[Use], bool]:
     permissions.require_read(caller(), datafile, uses=uses)
     readable = [use for use in uses if permissions.may_read(caller(), use)]
     return datafile, readable, permissions.may_read_array(permissions.NOBODY, datafile, uses)
+
+
+def _require_ready(datafile: Datafile) -> None:
+    """Raise NotReady, saying what can be done, unless the samples of a datafile can be read."""
+    permalink = datafile_permalink(datafile.id)
+    if datafile.state == REFUSED:
+        raise NotReady(
+            f"{datafile.name} cannot be read as an array: {datafile.reason}; {permalink}/download/ has the file"
+        )
+    if datafile.state != READY:
+        raise NotReady(f"{datafile.name} is not checked yet; {permalink}/info/ tells when it is ready")
 
 
 def _entry(datafile: Datafile, detail: str) -> Any:

@@ -6,7 +6,7 @@ import secrets
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, ForeignKey, MetaData, String
+from sqlalchemy import JSON, BigInteger, ForeignKey, MetaData, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column, relationship
 from sqlalchemy.types import DateTime, TypeDecorator
 
@@ -31,6 +31,11 @@ def new_guid() -> str:
 def now() -> datetime:
     """Return the time in UTC, to the second, as documents tell it."""
     return datetime.now(UTC).replace(microsecond=0)
+
+
+def moment() -> datetime:
+    """Return the time in UTC, exactly."""
+    return datetime.now(UTC)
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -67,6 +72,9 @@ class User(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     username: Mapped[str] = mapped_column(String(150), unique=True)
     password_hash: Mapped[str | None] = mapped_column(String(255))
+    """None for an owner who cannot log in."""
+    quota_nbytes: Mapped[int | None] = mapped_column(BigInteger)
+    """Bytes that uploads of this user may take; None for what the setting says."""
     date_created: Mapped[datetime] = mapped_column(default=now)
 
 

@@ -9,6 +9,12 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from storage.catalog.base import Base, Owned
 
+UPLOADED = "uploaded"
+CHECKING = "checking"
+READY = "ready"
+REFUSED = "refused"
+"""States of a datafile."""
+
 
 class StoredFile(Base):
     """One file in the store, or a registered one wherever it lies."""
@@ -47,19 +53,21 @@ class Datafile(Owned, Base):
     name: Mapped[str] = mapped_column(Text)
     type: Mapped[int] = mapped_column(default=5)
     """5: an array."""
-    state: Mapped[str] = mapped_column(String(16), default="ready")
+    state: Mapped[str] = mapped_column(String(16), default=READY)
+    """``uploaded``, ``checking``, ``ready`` or ``refused``; what follows is known once it is ready."""
     reason: Mapped[str | None] = mapped_column(Text)
+    """Why it was refused: a sentence."""
     file_id: Mapped[int] = mapped_column(ForeignKey("stored_file.id"), index=True)
-    source_path: Mapped[str] = mapped_column(Text)
+    source_path: Mapped[str] = mapped_column(Text, default="")
     """What of the file it is: the path of the dataset, and of a run of rows ``[start:stop]``."""
-    dtype: Mapped[str] = mapped_column(String(16))
+    dtype: Mapped[str] = mapped_column(String(16), default="")
     """As stored, as numpy spells it; its byte order included."""
-    dataset_shape: Mapped[list[int]]
+    dataset_shape: Mapped[list[int]] = mapped_column(JSON, default=list)
     """Of the whole dataset."""
     first_row: Mapped[int] = mapped_column(BigInteger, default=0)
-    n_samples: Mapped[int] = mapped_column(BigInteger)
+    n_samples: Mapped[int] = mapped_column(BigInteger, default=0)
     column: Mapped[int | None]
-    fill: Mapped[str] = mapped_column(Text)
+    fill: Mapped[str] = mapped_column(Text, default="")
     """One element, as stored, in hex."""
     byte_offset: Mapped[int | None] = mapped_column(BigInteger)
     """Of a contiguous dataset; None where nothing was ever written, or where it is chunked."""
