@@ -7,7 +7,7 @@ import os
 from flask import Flask
 from werkzeug.routing import BaseConverter
 
-from app import commands, errors, services
+from app import commands, errors, job_commands, services
 from app.config import Settings
 from app.views.datafiles import datafiles
 from app.views.electrophysiology import electrophysiology
@@ -36,6 +36,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     services.install(app, settings or Settings.from_environment(os.environ))
     errors.install(app)
     commands.install(app)
+    job_commands.install(app)
     for blueprint in (root, electrophysiology, datafiles):
         app.register_blueprint(blueprint)
     return app

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,10 @@ import click
 from flask import Flask
 from flask.cli import with_appcontext
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
+from app import registering
+from app.catalog_errors import catalog_errors
 from app.presenting import selected_object
 from app.services import Services, services
 from schemas import numbers
@@ -29,8 +29,7 @@ from storage.catalog.models import TYPES
 from storage.errors import StorageError
 from storage.ingest.demo import write_demo
 from storage.ingest.formats.hdf5 import PlainOptions
-from storage.ingest.register import Options, Outcome, files_at, register
-from storage.progress import DatasetProgress
+from storage.ingest.register import Options, files_at
 from storage.timings import Timings
 from storage.units import hertz, require_unit, seconds
 
@@ -84,7 +83,7 @@ def init() -> None:
     url = services().settings.database_url
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    with _catalog_errors():
+    with catalog_errors():
         migrate(services().engine)
 
 
@@ -112,7 +111,7 @@ def register_files(
     if sampling_rate is not None and sampling_rate[0] <= 0:
         raise click.BadParameter(f"{sampling_rate[0]} is not positive", param_hint="--sampling-rate")
     options = Options(owner, safety_level, PlainOptions(sampling_rate, t_start, units))
-    outcomes = _register(services(), _files(services(), places), options)
+    outcomes = registering.register_files(services(), _files(services(), places), options)
     if not any(outcome.counts for outcome in outcomes):
         raise click.ClickException("nothing could be registered")
 
@@ -133,7 +132,7 @@ def demo() -> None:
                 write_demo(path, progress=show)
             except (OSError, RuntimeError) as error:  # h5py tells a full disk as either
                 raise click.ClickException(f"the demo recording cannot be written to {path}: {error}") from error
-    _register(services(), [f"file://{path}"], Options(safety_level=PUBLIC))
+    registering.register_files(services(), [f"file://{path}"], Options(safety_level=PUBLIC))
 
 
 @click.command("welcome")
@@ -142,7 +141,7 @@ def demo() -> None:
 def welcome(address: str) -> None:
     """Print the address, and two requests to try."""
     click.echo(f"\nEphystore is at {address}\n")
-    with _catalog_errors():
+    with catalog_errors():
         example = _example(services())
     if example is None:
         click.echo(f"  curl '{address}/'")
@@ -150,17 +149,6 @@ def welcome(address: str) -> None:
     permalink, asked, link = example
     click.echo(f"  curl '{address}{permalink}/?{asked}'")
     click.echo(f"  curl '{address}{link}'\n")
-
-
-@contextmanager
-def _catalog_errors() -> Iterator[None]:
-    """Say in one sentence what is wrong with the catalog."""
-    try:
-        yield
-    except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-        told = f"the catalog (EPHYSTORE_DATABASE_URL) cannot be used: {reason}; 'flask init' makes it"
-        raise click.ClickException(told) from error
 
 
 def _files(found: Services, places: Sequence[str]) -> list[str]:
@@ -172,37 +160,6 @@ def _files(found: Services, places: Sequence[str]) -> list[str]:
         except (StorageError, OSError) as error:
             click.echo(f"{'left out':>10}  {place}: {error}")
     return list(files)
-
-
-def _register(found: Services, files: Sequence[str], options: Options) -> list[Outcome]:
-    """Register files one by one, saying of each what became of it."""
-    outcomes = []
-    with _catalog_errors(), tqdm(files, desc="Registering", unit="file", leave=False, disable=None) as bar:
-        for url in bar:
-            bar.set_postfix_str(url.rpartition("/")[2])
-            outcome = register(found.store, found.engine, url, options, _indexing(bar, url.rpartition("/")[2]))
-            outcomes.append(outcome)
-            bar.write("\n".join(_told(outcome)))
-    return outcomes
-
-
-def _indexing(bar: tqdm[str], name: str) -> DatasetProgress:
-    """Return what shows, behind the name of a file, how much of which of its datasets is indexed."""
-
-    def show(path: str, n_indexed: int, n_chunks: int) -> None:
-        bar.set_postfix_str(f"{name}, {n_indexed:,} of {n_chunks:,} chunks of {path}")
-
-    return show
-
-
-def _told(outcome: Outcome) -> list[str]:
-    counts = ", ".join(f"{number} {type_name}" for type_name, number in outcome.counts.items())
-    name = outcome.url.rpartition("/")[2]
-    lines = [f"{outcome.state:>10}  {name}" + (f": {counts}" if counts else "")]
-    for refusal in outcome.refusals:
-        place = name if refusal.path == name else f"{name} {refusal.path}"
-        lines.append(f"{'left out':>10}  {place}: {refusal.reason}")
-    return lines
 
 
 def _example(found: Services) -> tuple[str, str, str] | None:

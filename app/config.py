@@ -41,6 +41,10 @@ class Settings:
     """Threads that help to decode chunks, per process."""
     threads: int
     """Threads that answer, per process; half of them at most for long answers."""
+    job_threads: int
+    """Jobs that one worker does at once; one of them is never one of many."""
+    lease_s: int
+    """After so long without a sign of life a worker, or a process that takes an upload, counts as dead."""
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str]) -> Settings:
@@ -52,8 +56,9 @@ class Settings:
             ``EPHYSTORE_DATA`` (``./data``), ``EPHYSTORE_DATABASE_URL``, ``EPHYSTORE_STORE_URL``,
             ``EPHYSTORE_S3_CLIENT`` (``obstore``),
             ``EPHYSTORE_CHUNK_CACHE_MB`` (256, less on small machines), ``EPHYSTORE_INDEX_CACHE_MB`` (64),
-            ``EPHYSTORE_DECODERS`` (one per processor), ``EPHYSTORE_WORKERS`` (one per processor, at least 2) and
-            ``EPHYSTORE_THREADS`` (16).
+            ``EPHYSTORE_DECODERS`` (one per processor), ``EPHYSTORE_WORKERS`` (one per processor, at least 2),
+            ``EPHYSTORE_THREADS`` (16), ``EPHYSTORE_JOB_THREADS`` (one more than processors) and
+            ``EPHYSTORE_LEASE_S`` (60).
         """
         if variables.get("EPHYSTORE_S3_ANONYMOUS", "") not in ("", "0", "1"):
             raise BadSetting(f"EPHYSTORE_S3_ANONYMOUS={variables['EPHYSTORE_S3_ANONYMOUS']!r} is neither 0 nor 1")
@@ -68,6 +73,8 @@ class Settings:
             index_cache_nbytes=_whole(variables, "EPHYSTORE_INDEX_CACHE_MB", 64) * MEBIBYTE,
             decoders=max(1, _whole(variables, "EPHYSTORE_DECODERS", processors())),
             threads=_whole(variables, "EPHYSTORE_THREADS", THREADS),
+            job_threads=max(2, _whole(variables, "EPHYSTORE_JOB_THREADS", processors() + 1)),
+            lease_s=max(1, _whole(variables, "EPHYSTORE_LEASE_S", 60)),
         )
 
 

@@ -19,6 +19,7 @@ from storage.cache import Cache
 from storage.catalog import database, short_indices
 from storage.hdf5.chunk_index import IndexSource
 from storage.hdf5.dataset import DatasetReader
+from storage.ingest.wakes import Wakes
 from storage.objectstore import ObjectStore
 from storage.reader import Reader
 from storage.side_by_side import SideBySide, yield_to_others
@@ -56,6 +57,7 @@ class Services:
                 ahead=ThreadPoolExecutor(READING_AHEAD, thread_name_prefix="ahead", initializer=yield_to_others),
             )
         )
+        self.wakes = Wakes(settings.database_url)
         self.long_answers = LongAnswers.of_threads(settings.threads)
         self._searchers = SideBySide(OBJECTS_AT_ONCE, per_call=OBJECTS_AT_ONCE, name="search")
 
@@ -68,6 +70,10 @@ class Services:
     def reading(self) -> Engine:
         """The same connections, for statements that only read."""
         return database.for_reading(self.engine)
+
+    def wake(self, number: int = 1) -> None:
+        """Wake threads of workers for jobs that were just committed; without this, the next sweep finds them."""
+        self.wakes.send(number)
 
     def session(self) -> Session:
         """Return a session that reads; rows stay usable after it is closed."""

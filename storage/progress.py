@@ -11,5 +11,9 @@ DatasetProgress = Callable[[str, int, int], None]
 """Is told the path of a dataset, how many of its chunks are indexed, and how many it has."""
 
 
+class Stopped(Exception):
+    """Raised by whoever is told: what is being done is not wanted any more."""
+
+
 def untold(*_: object) -> None:
     """Tell nobody."""

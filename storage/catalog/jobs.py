@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Float, ForeignKey, Index, String, Text
+from sqlalchemy import JSON, Float, ForeignKey, Index, String, Text, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from storage.catalog.base import Base, moment
@@ -22,10 +23,10 @@ CHECK = "check"
 REGISTER = "register"
 """Kinds of jobs."""
 
-URGENT = 10
-"""Somebody waits for it."""
-BULK = 0
-"""One of many."""
+URGENT = 0
+"""Priority of what somebody waits for."""
+BULK = 10
+"""Priority of one of many."""
 
 
 class Job(Base):
@@ -39,7 +40,7 @@ class Job(Base):
     """What it is about, for people: the name or URL of a file."""
     state: Mapped[str] = mapped_column(String(16), default=QUEUED)
     priority: Mapped[int] = mapped_column(default=BULK)
-    """Higher ones are taken first."""
+    """Lower ones are taken first."""
     options: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     batch: Mapped[str | None] = mapped_column(String(32), index=True)
     """What jobs that were asked for together have in common."""
@@ -66,3 +67,9 @@ def add_check(session: Session, *, datafile_id: int, owner_id: int | None, name:
     job = Job(kind=CHECK, subject=name, priority=URGENT, datafile_id=datafile_id, owner_id=owner_id)
     session.add(job)
     return job
+
+
+def add_registers(session: Session, urls: Iterable[str], options: dict[str, Any], batch: str) -> None:
+    """Add a job for each of many files to be registered in the same way."""
+    told = {"kind": REGISTER, "options": options, "batch": batch}
+    session.execute(insert(Job), [{"subject": url, **told} for url in urls])

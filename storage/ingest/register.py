@@ -9,20 +9,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import Engine, select
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
-from storage.catalog import find, short_indices
+from storage.catalog import find, leftovers, short_indices
 from storage.catalog.base import PRIVATE, User
 from storage.catalog.files import StoredFile
-from storage.errors import FileChanged, NotStored, StorageError
-from storage.hdf5 import packed_index, sidecar
-from storage.ingest import record
+from storage.errors import FileChanged, NotStored, StorageError, StoreAway
+from storage.ingest import record, sidecars
 from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.found import Found, Refusal
 from storage.ingest.inspect import SUFFIXES, inspect
 from storage.objectstore import ObjectStore
-from storage.progress import DatasetProgress, untold
+from storage.progress import DatasetProgress, Stopped, untold
 from storage.stores.backend import Stat, file_name
 
 log = logging.getLogger(__name__)
@@ -38,17 +37,24 @@ class Options:
     """Private where it was never told."""
     plain: PlainOptions = field(default_factory=PlainOptions)
 
+    def as_json(self) -> dict[str, Any]:
+        """Return these options as a JSON column has them."""
+        return dict(_as_json(asdict(self)))
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Options:
+        """Return the options that ``as_json`` told."""
+        plain = {name: _quantity_or_text(value) for name, value in told.get("plain", {}).items()}
+        return cls(told.get("owner"), told.get("safety_level"), PlainOptions(**plain))
+
     def over(self, before: Mapping[str, Any]) -> Options:
         """Return these options, completed by those that a file was registered with before."""
-        plain_before = before.get("plain", {})
+        known = Options.from_json(before)
         plain = {
-            name: _quantity_or_text(plain_before.get(name)) if value is None else value
-            for name, value in asdict(self.plain).items()
+            name: getattr(known.plain, name) if value is None else value for name, value in asdict(self.plain).items()
         }
         return Options(
-            self.owner or before.get("owner"),
-            self.safety_level or before.get("safety_level") or PRIVATE,
-            PlainOptions(**plain),
+            self.owner or known.owner, self.safety_level or known.safety_level or PRIVATE, PlainOptions(**plain)
         )
 
 
@@ -62,6 +68,16 @@ class Outcome:
     """Objects by type."""
     refusals: list[Refusal] = field(default_factory=list)
     """What of the file, or that the whole of it, cannot be served."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the outcome as a JSON column has it."""
+        refusals = [[refusal.path, refusal.reason] for refusal in self.refusals]
+        return {"state": self.state, "counts": self.counts, "refusals": refusals}
+
+    @classmethod
+    def from_json(cls, url: str, told: Mapping[str, Any]) -> Outcome:
+        """Return the outcome that ``as_json`` told."""
+        return cls(url, told["state"], told["counts"], [Refusal(path, reason) for path, reason in told["refusals"]])
 
 
 def url_of(path_or_url: str) -> str:
@@ -102,13 +118,17 @@ def register(
     options : Options
     progress : DatasetProgress
         Is told how many chunks of which dataset are indexed.
+
+    Raises
+    ------
+    StoreAway
     """
     try:
         try:
             return _register(store, engine, url, options, progress)
         except IntegrityError:  # somebody registered the same file at the same time; theirs counts
             return _register(store, engine, url, options, progress)
-    except OperationalError:  # the catalog is away, for the other files too
+    except (OperationalError, InterfaceError, StoreAway, Stopped):  # nothing that the file itself could help
         raise
     except StorageError as error:
         return Outcome(url, "refused", refusals=[Refusal(file_name(url), str(error))])
@@ -124,7 +144,7 @@ def _register(store: ObjectStore, engine: Engine, url: str, options: Options, pr
     with Session(engine) as session:
         known = find.stored_file(session, url)
         options = options.over(known.options if known is not None else {})
-        if known is not None and known.pin == stat.pin and known.options == _as_json(asdict(options)):
+        if known is not None and known.pin == stat.pin and known.options == options.as_json():
             refusals = [Refusal(path, reason) for path, reason in known.refusals]
             if all(_is_stored(store, key) for key in find.sidecars(session, known.id)):
                 return Outcome(url, "unchanged", record.count(session, known), refusals)
@@ -133,9 +153,10 @@ def _register(store: ObjectStore, engine: Engine, url: str, options: Options, pr
         raise FileChanged(f"{file_name(url)} was changed while it was read; register it again")
     if known is None and not found.objects:
         return Outcome(url, "refused", refusals=found.refusals)
-    sidecars = {path: _put_sidecar(store, found, path) for path in {one.dataset for one in found.arrays.values()}}
+    paths = {one.dataset for one in found.arrays.values()}
+    stored = {path: sidecars.put(store, engine, found, path) for path in paths}
     with Session(engine.execution_options(writes=True)) as session, session.begin():
-        counts = _write(session, url, stat, options, found, sidecars)
+        counts = _write(session, url, stat, options, found, stored)
     if not found.objects:
         return Outcome(url, "refused", counts, found.refusals)
     return Outcome(url, "registered" if known is None else "updated", counts, found.refusals)
@@ -154,7 +175,7 @@ def _write(
     stat: Stat,
     options: Options,
     found: Found,
-    sidecars: Mapping[str, record.Sidecar | None],
+    stored: Mapping[str, record.Sidecar | None],
 ) -> dict[str, int]:
     """Write one file and all that was found in it; return how many objects of each type it has."""
     file = find.stored_file(session, url)
@@ -162,32 +183,19 @@ def _write(
     if file is None:
         file = StoredFile(name=url)
         session.add(file)
-    file.pin, file.nbytes, file.options = stat.pin, stat.nbytes, _as_json(asdict(options))
+    file.pin, file.nbytes, file.options = stat.pin, stat.nbytes, options.as_json()
     file.refusals = [[refusal.path, refusal.reason] for refusal in found.refusals]
     owner_id = _owner_id(session, options.owner)
     session.flush()
     gone = find.sidecars(session, file.id)
-    packed = {
-        one.key: one.packed_index for one in sidecars.values() if one is not None and one.packed_index is not None
-    }
+    made = [one for one in stored.values() if one is not None]
+    packed = {one.key: one.packed_index for one in made if one.packed_index is not None}
     short_indices.replace(session.connection(), gone, packed)
-    record.Recording(session, file, owner_id, options.safety_level or PRIVATE, content_changed).write(found, sidecars)
+    leftovers.strike_out(session, [one.key for one in made])
+    leftovers.doom(session, gone)
+    record.Recording(session, file, owner_id, options.safety_level or PRIVATE, content_changed).write(found, stored)
     session.flush()
     return record.count(session, file)
-
-
-def _put_sidecar(store: ObjectStore, found: Found, path: str) -> record.Sidecar | None:
-    """Store what reading a dataset needs beyond its catalog row; None where that is nothing."""
-    description = found.datasets[path]
-    parts = {"chunks": description.chunks, "blocks": found.blocks.get(path), "values": description.values}
-    arrays = {name: array for name, array in parts.items() if array is not None}
-    if not arrays:
-        return None
-    content, offsets = sidecar.dump(arrays)
-    key = sidecar.new_key()
-    store.put(key, content)
-    packed = None if description.chunks is None else packed_index.pack(description.chunks)
-    return record.Sidecar(key, offsets, packed)
 
 
 def _owner_id(session: Session, username: str | None) -> int | None:

@@ -97,9 +97,8 @@ def test_what_goes_wrong_in_the_store_is_told_as_such_when_registering(s3, conte
     server.put("recordings/many.h5", content)
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
     services = Archive(tmp_path).services
-    outcome = register(services.store, services.engine, URL, Options(plain=OPTIONS), lambda *_: server.stop())
-    assert outcome.state == "refused"
-    assert [refusal.reason for refusal in outcome.refusals] == ["the store of many.h5 does not answer; try again later"]
+    with pytest.raises(StoreAway, match="does not answer"):
+        register(services.store, services.engine, URL, Options(plain=OPTIONS), lambda *_: server.stop())
 
 
 def test_progress_tells_how_many_of_the_chunks_of_which_dataset_are_indexed(content, found_with, monkeypatch):

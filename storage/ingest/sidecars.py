@@ -1,0 +1,35 @@
+"""Storing what reading a dataset needs beyond its catalog row."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine
+
+from storage.catalog import leftovers
+from storage.hdf5 import packed_index, sidecar
+from storage.ingest.found import Found
+from storage.ingest.record import Sidecar
+from storage.objectstore import ObjectStore
+
+
+def put(store: ObjectStore, engine: Engine, found: Found, path: str) -> Sidecar | None:
+    """Store the sidecar of a dataset, noted as leftover until a row refers to it; None where there is nothing to say.
+
+    Parameters
+    ----------
+    store : ObjectStore
+    engine : Engine
+    found : Found
+    path : str
+        Which of its datasets.
+    """
+    description = found.datasets[path]
+    parts = {"chunks": description.chunks, "blocks": found.blocks.get(path), "values": description.values}
+    arrays = {name: array for name, array in parts.items() if array is not None}
+    if not arrays:
+        return None
+    content, offsets = sidecar.dump(arrays)
+    key = sidecar.new_key()
+    leftovers.note(engine, key)
+    store.put(key, content)
+    packed = None if description.chunks is None else packed_index.pack(description.chunks)
+    return Sidecar(key, offsets, packed)

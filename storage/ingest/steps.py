@@ -1,0 +1,46 @@
+"""What each kind of job does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from storage.catalog.jobs import REGISTER, Job
+from storage.ingest.register import Options, register
+from storage.ingest.worker import Held, Outcome, Step
+from storage.objectstore import ObjectStore
+from storage.progress import untold
+
+FileProgress = Callable[[str, str, int, int], None]
+"""Is told the URL of a file, the path of a dataset, how many of its chunks are indexed, and how many it has."""
+
+
+def steps(store: ObjectStore, engine: Engine, progress: FileProgress = untold) -> dict[str, Step]:
+    """Return what is done for each kind of job.
+
+    Parameters
+    ----------
+    store : ObjectStore
+    engine : Engine
+    progress : callable
+        Is told, besides the catalog, how far the registering of a file is; first of all with 0 of 0 chunks.
+    """
+
+    def register_file(held: Held) -> Outcome:
+        """Register the file at one URL, as the options say."""
+
+        def tell(path: str, n_indexed: int, n_chunks: int) -> None:
+            held.tell(n_indexed / max(n_chunks, 1))
+            progress(held.job.subject, path, n_indexed, n_chunks)
+
+        tell("/", 0, 0)
+        outcome = register(store, engine, held.job.subject, Options.from_json(held.job.options), tell)
+
+        def write(_session: Session, job: Job) -> None:
+            job.result, job.message = outcome.as_json(), outcome.state
+
+        return write
+
+    return {REGISTER: register_file}

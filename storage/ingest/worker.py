@@ -1,0 +1,158 @@
+"""A worker: takes jobs from the catalog, does them, and shows that it is alive."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.orm import Session
+
+from storage.catalog import queue
+from storage.catalog.jobs import BULK, Job
+from storage.catalog.queue import Lease, Lost
+from storage.errors import StoreAway
+
+log = logging.getLogger(__name__)
+
+RENEWALS = 3
+"""Signs of life within the length of a lease."""
+
+
+@dataclass(slots=True)
+class Held:
+    """A job while it is done."""
+
+    job: Job
+    done: float = 0.0
+    lost: threading.Event = field(default_factory=threading.Event)
+
+    def tell(self, done: float) -> None:
+        """Note how far it is, 0 to 1; raises Lost where it should go no further."""
+        self.done = min(max(done, 0.0), 1.0)
+        if self.lost.is_set():
+            raise Lost(f"job {self.job.id} was taken away")
+
+
+Outcome = Callable[[Session, Job], None]
+"""Writes what came of a job, in the transaction that ends it."""
+
+Step = Callable[[Held], Outcome]
+"""Does one kind of job; may be repeated, side by side with itself, without harm."""
+
+
+class Worker:
+    """Does jobs, several side by side, each in a thread of its caller.
+
+    Parameters
+    ----------
+    engine : Engine
+    steps : dict of str to callable
+        By kind of job.
+    lease : timedelta
+        How long its jobs stay its own without a sign of life.
+    bulk_places : int
+        How many of many it does at once, at most; beyond these it does only what somebody waits for.
+    later : callable
+        Is told after how long a job that was put back can be taken again.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        steps: dict[str, Step],
+        *,
+        lease: timedelta,
+        bulk_places: int,
+        later: Callable[[timedelta], object] = lambda delay: None,
+    ) -> None:
+        self._engine, self._steps, self._later = engine, steps, later
+        self._lease = Lease(f"{socket.gethostname()[:32]}:{os.getpid()}:{secrets.token_hex(4)}", lease)
+        self._bulk = threading.BoundedSemaphore(bulk_places)
+        self._held: dict[int, Held] = {}
+        self._ended = threading.Event()
+        self._alive = threading.Thread(target=self._renew, name="leases", daemon=True)
+
+    def __enter__(self) -> Worker:
+        """Begin to show signs of life."""
+        self._alive.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Show none any more; what is still under way goes back to the queue."""
+        self._ended.set()
+        self._alive.join()
+        try:
+            queue.release(self._engine, self._lease)
+        except (OperationalError, InterfaceError) as error:  # the lease will end
+            log.warning("jobs under way could not be put back: %s", error.orig)
+
+    def drain(self) -> int:
+        """Do jobs until there is none to take; return how many."""
+        number = 0
+        while not self._ended.is_set() and self.do_next() is not None:
+            number += 1
+        return number
+
+    def do_next(self, *, batch: str | None = None) -> Job | None:
+        """Do the next job; return it as it was taken, None where there is none to take."""
+        with ExitStack() as place:
+            bulk = self._bulk.acquire(blocking=False)
+            if bulk:
+                place.callback(self._bulk.release)
+            job = queue.claim(self._engine, self._lease, bulk=bulk, batch=batch)
+            if job is not None:
+                if job.priority < BULK:
+                    place.close()
+                self._do(Held(job))
+            return job
+
+    def _do(self, held: Held) -> None:
+        job = held.job
+        self._held[job.id], began_s = held, time.monotonic()
+        try:
+            try:
+                outcome = self._steps[job.kind](held)
+                queue.finish(self._engine, self._lease, job.id, outcome)
+                log.info("job %d, %s %s: done in %.1f s", job.id, job.kind, job.subject, time.monotonic() - began_s)
+            except (StoreAway, OperationalError, InterfaceError) as error:
+                log.warning("job %d, %s: %s", job.id, job.subject, error)
+                away = str(error) if isinstance(error, StoreAway) else "the catalog did not answer"
+                delay = queue.try_later(self._engine, self._lease, job.id, away)
+                if delay is not None:
+                    self._later(delay)
+            except Lost:
+                raise
+            except Exception as error:
+                log.exception("job %d, %s", job.id, job.subject)
+                reason = f"the service itself failed ({type(error).__name__}); its log says why"
+                queue.fail(self._engine, self._lease, job.id, reason)
+        except Lost as error:
+            log.warning("%s", error)
+        except (OperationalError, InterfaceError) as error:  # its lease will end
+            log.warning("job %d, %s: the catalog did not answer: %s", job.id, job.subject, error.orig)
+        finally:
+            del self._held[job.id]
+
+    def _renew(self) -> None:
+        """Renew all leases; a job that is not held any more learns it when it next tells how far it is."""
+        while not self._ended.wait(self._lease.duration.total_seconds() / RENEWALS):
+            held = dict(self._held)
+            if not held:
+                continue
+            try:
+                mine = queue.renew(self._engine, self._lease, {id_: one.done for id_, one in held.items()})
+            except (OperationalError, InterfaceError) as error:
+                log.warning("the leases could not be renewed: %s", error.orig)
+                continue
+            for id_ in held.keys() - mine:
+                held[id_].lost.set()
