@@ -7,7 +7,8 @@ usage: python3 dev.py run [--port N] [--host H] [--data DIR] [PATH-or-URL ...]
        python3 dev.py bench [--quick] [NAME ...]
 
 run    Register the given HDF5 or NWB files, folders or s3:// prefixes in place and public,
-       or a demo recording, and serve them at http://127.0.0.1:8000 until Ctrl-C.
+       or a demo recording, and serve them at http://127.0.0.1:8000 until Ctrl-C,
+       with a worker that checks what is uploaded.
        --port N    port to serve at, 1 to 65535 (8000)
        --host H    address to serve at (127.0.0.1); 0.0.0.0 is every address of this machine
        --data DIR  folder for the catalog and the store (./data)
@@ -167,7 +168,17 @@ def run(arguments: list[str]) -> NoReturn:
     flask(env, "welcome", "--address", f"http://{netloc(everywhere.get(asked.host, asked.host), asked.port)}")
     bind = ["--bind", netloc(asked.host, asked.port)]
     os.chdir(ROOT)
+    start_worker(env)
     os.execve(PYTHON, [str(PYTHON), "-m", "gunicorn", "-c", "gunicorn.conf.py", *bind, "wsgi:app"], env)
+
+
+def start_worker(env: dict[str, str]) -> None:
+    """Start what checks uploads, beside the service; it ends with this process, whatever that becomes or ends by."""
+    read_end, write_end = os.pipe()
+    os.set_inheritable(write_end, True)  # kept open by gunicorn; when that has ended, the worker sees its input end
+    command = [str(PYTHON), "-m", "flask", "--app", "wsgi", "worker", "--with-parent"]
+    subprocess.Popen(command, env=env, cwd=ROOT, stdin=read_end)
+    os.close(read_end)
 
 
 def bench(arguments: list[str]) -> NoReturn:

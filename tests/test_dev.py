@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVICE = """
-import json, os
+import json, os, sys
 import click
 from flask import Flask
 
@@ -49,6 +49,13 @@ def register(safety_level, places):
     told("register", safety_level=safety_level, places=places)
 
 @app.cli.command()
+@click.option("--with-parent", is_flag=True)
+def worker(with_parent):
+    told("worker", pid=os.getpid())
+    sys.stdin.read()
+    told("worker ended", pid=os.getpid())
+
+@app.cli.command()
 @click.option("--address")
 def welcome(address):
     click.echo(f"welcome at {address}")
@@ -70,7 +77,7 @@ class Checkout:
         self.write("requirements-dev.txt", "-r requirements.txt\n")
         self.write("requirements-bench.txt", "-r requirements-dev.txt\n")
         self.write("wsgi.py", SERVICE)
-        self.write("gunicorn.conf.py", "control_socket_disable = True\n")
+        self.write("gunicorn.conf.py", "control_socket_disable = True\ntimeout = 2\n")
         self.home = folder / ".venv"
 
     def write(self, name, content):
@@ -300,7 +307,7 @@ def test_given_recordings_are_registered_and_served_until_ctrl_c(checkout, port,
     assert f"welcome at http://127.0.0.1:{port}\n" in process.output
     data = str(here / "my data")
     assert Path(data).is_dir()
-    init, register = checkout.told()[-2:]
+    init, register = [one for one in checkout.told() if one["command"] in ("init", "register")][-2:]
     assert init == {"command": "init", "data": data}
     assert register["places"] == ["s3://bucket/prefix", str(here / "-a b.nwb"), str(here)]
     assert (register["safety_level"], register["data"]) == (1, data)
@@ -310,7 +317,24 @@ def test_without_a_recording_there_is_a_demo(checkout, port, tmp_path):
     with served(checkout, port, "--host", "0.0.0.0", cwd=tmp_path) as process:
         pass
     assert f"welcome at http://127.0.0.1:{port}\n" in process.output
-    assert checkout.told()[-1] == {"command": "demo", "data": str(tmp_path / "data")}
+    assert {"command": "demo", "data": str(tmp_path / "data")} in checkout.told()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_worker_runs_beside_the_service_and_ends_with_it(checkout, port, tmp_path, number):
+    def told(command):
+        return {one["pid"] for one in checkout.told() if one["command"] == command and one["data"] == data}
+
+    data = str(tmp_path / "data")
+    with served(checkout, port, cwd=tmp_path) as process:
+        deadline = time.monotonic() + 20
+        while not told("worker") and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert len(told("worker")) == 1 and not told("worker ended")
+        process.send_signal(number)
+        while not told("worker ended") and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert told("worker ended") == told("worker")
 
 
 def test_a_failing_registration_ends_it_with_its_message(checkout, port, tmp_path):
