@@ -98,6 +98,7 @@ def init() -> None:
 @click.option("--sampling-rate", type=Quantity(hertz), help='Of plain HDF5, such as "20000 Hz".')
 @click.option("--t-start", type=Quantity(seconds), help='Of plain HDF5, such as "0 ms".')
 @click.option("--units", type=Unit(), help="Of plain HDF5, such as mV.")
+@click.option("--queue", is_flag=True, help="Leave it to the workers, and return at once.")
 @with_appcontext
 def register_files(
     places: Sequence[str],
@@ -106,12 +107,19 @@ def register_files(
     sampling_rate: tuple[float, str] | None,
     t_start: tuple[float, str] | None,
     units: str | None,
+    queue: bool,
 ) -> None:
     """Register NWB and HDF5 files, folders of them, or s3:// prefixes, in place."""
     if sampling_rate is not None and sampling_rate[0] <= 0:
         raise click.BadParameter(f"{sampling_rate[0]} is not positive", param_hint="--sampling-rate")
     options = Options(owner, safety_level, PlainOptions(sampling_rate, t_start, units))
-    outcomes = registering.register_files(services(), _files(services(), places), options)
+    files = _files(services(), places)
+    if queue:
+        with catalog_errors():
+            registering.queue_files(services(), files, options)
+        click.echo(f"queued {len(files)} files; 'flask jobs list' tells how far it is")
+        return
+    outcomes = registering.register_files(services(), files, options)
     if not any(outcome.counts for outcome in outcomes):
         raise click.ClickException("nothing could be registered")
 

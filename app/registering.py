@@ -25,6 +25,8 @@ LOOK_S = 0.2
 def queue_files(found: Services, files: Sequence[str], options: Options) -> str:
     """Queue the registering of files; return the name of their batch."""
     batch = secrets.token_hex(8)
+    if not files:
+        return batch
     with Session(found.engine.execution_options(writes=True)) as session, session.begin():
         add_registers(session, files, options.as_json(), batch)
     found.wake(min(len(files), found.settings.job_threads))

@@ -95,6 +95,8 @@ class Worker:
             queue.release(self._engine, self._lease)
         except (OperationalError, InterfaceError) as error:  # the lease will end
             log.warning("jobs under way could not be put back: %s", error.orig)
+        for held in dict(self._held).values():
+            held.lost.set()
 
     def drain(self) -> int:
         """Do jobs until there is none to take; return how many."""
