@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 
-from app import commands, errors, job_commands, services
+from app import account_commands, auth, commands, errors, job_commands, services
 from app.config import Settings
+from app.views.account import account
 from app.views.datafiles import datafiles
 from app.views.electrophysiology import electrophysiology
 from app.views.root import root
@@ -33,10 +35,14 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.url_map.converters["id"] = IdConverter
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    services.install(app, settings or Settings.from_environment(os.environ))
-    errors.install(app)
-    commands.install(app)
-    job_commands.install(app)
-    for blueprint in (root, electrophysiology, datafiles):
+    settings = settings or Settings.from_environment(os.environ)
+    services.install(app, settings)
+    if settings.trusted_proxies:
+        # Only as many steps are believed as there are proxies of ours: what stands before was written by the caller.
+        n_proxies = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n_proxies, x_proto=n_proxies)  # type: ignore[method-assign]
+    for part in (errors, auth, commands, account_commands, job_commands):
+        part.install(app)
+    for blueprint in (root, account, electrophysiology, datafiles):
         app.register_blueprint(blueprint)
     return app

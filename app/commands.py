@@ -15,6 +15,7 @@ from sqlalchemy import select
 from tqdm import tqdm
 
 from app import registering
+from app.account_commands import USERNAME
 from app.catalog_errors import catalog_errors
 from app.presenting import selected_object
 from app.services import Services, services
@@ -89,7 +90,9 @@ def init() -> None:
 
 @click.command("register")
 @click.argument("places", nargs=-1, required=True, metavar="PATH-or-URL …")
-@click.option("--owner", metavar="NAME", help="Username of the owner, made where there is none; nobody by default.")
+@click.option(
+    "--owner", type=USERNAME, metavar="NAME", help="Username of the owner, made where there is none; nobody by default."
+)
 @click.option(
     "--safety-level",
     type=click.IntRange(1, 3),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from flask import Response, request
 
+from app.auth import caller
 from app.documents import MEDIA_TYPE
 
 VARY = "Accept, Cookie, Authorization"
@@ -32,4 +33,5 @@ def json_answer(content: bytes, *, guid: str | None = None, public: bool) -> Res
     """Return a document with the hash of its body as ETag, after the guid of what it is about."""
     found = hashlib.sha256(content).hexdigest()[:32]
     etag = found if guid is None else f"{guid}-{found}"
-    return answer(etag, lambda: Response(content, mimetype=MEDIA_TYPE), public=public)
+    is_public = public and caller().user_id is None  # the document says who is logged in
+    return answer(etag, lambda: Response(content, mimetype=MEDIA_TYPE), public=is_public)

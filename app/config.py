@@ -45,6 +45,10 @@ class Settings:
     """Jobs that one worker does at once; one of them is never one of many."""
     lease_s: int
     """After so long without a sign of life a worker, or a process that takes an upload, counts as dead."""
+    trusted_proxies: int
+    """Proxies in front of the service, each of which tells from where and by which scheme it was asked."""
+    secure_cookies: bool
+    """Whether cookies are for https only, also where no proxy tells that it was asked by https."""
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str]) -> Settings:
@@ -57,11 +61,10 @@ class Settings:
             ``EPHYSTORE_S3_CLIENT`` (``obstore``),
             ``EPHYSTORE_CHUNK_CACHE_MB`` (256, less on small machines), ``EPHYSTORE_INDEX_CACHE_MB`` (64),
             ``EPHYSTORE_DECODERS`` (one per processor), ``EPHYSTORE_WORKERS`` (one per processor, at least 2),
-            ``EPHYSTORE_THREADS`` (16), ``EPHYSTORE_JOB_THREADS`` (one more than processors) and
-            ``EPHYSTORE_LEASE_S`` (60).
+            ``EPHYSTORE_THREADS`` (16), ``EPHYSTORE_JOB_THREADS`` (one more than processors), ``EPHYSTORE_LEASE_S`` (60),
+            ``EPHYSTORE_TRUSTED_PROXIES`` (0) and ``EPHYSTORE_SECURE_COOKIES`` (0).
         """
-        if variables.get("EPHYSTORE_S3_ANONYMOUS", "") not in ("", "0", "1"):
-            raise BadSetting(f"EPHYSTORE_S3_ANONYMOUS={variables['EPHYSTORE_S3_ANONYMOUS']!r} is neither 0 nor 1")
+        _switch(variables, "EPHYSTORE_S3_ANONYMOUS")
         n_processes = max(1, _whole(variables, "EPHYSTORE_WORKERS", max(2, processors())))
         data = Path(variables.get("EPHYSTORE_DATA") or "data").resolve()
         return cls(
@@ -75,6 +78,8 @@ class Settings:
             threads=_whole(variables, "EPHYSTORE_THREADS", THREADS),
             job_threads=max(2, _whole(variables, "EPHYSTORE_JOB_THREADS", processors() + 1)),
             lease_s=max(1, _whole(variables, "EPHYSTORE_LEASE_S", 60)),
+            trusted_proxies=_whole(variables, "EPHYSTORE_TRUSTED_PROXIES", 0),
+            secure_cookies=_switch(variables, "EPHYSTORE_SECURE_COOKIES"),
         )
 
 
@@ -103,6 +108,13 @@ def _one_of(variables: Mapping[str, str], name: str, words: Iterable[str]) -> st
     if word not in allowed:
         raise BadSetting(f"{name}={word[:40]!r} is none of {', '.join(allowed)}")
     return word
+
+
+def _switch(variables: Mapping[str, str], name: str) -> bool:
+    text = variables.get(name) or "0"
+    if text not in ("0", "1"):
+        raise BadSetting(f"{name}={text[:40]!r} is neither 0 nor 1")
+    return text == "1"
 
 
 def _whole(variables: Mapping[str, str], name: str, default: int) -> int:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, current_app, request
 from marshmallow import ValidationError
-from sqlalchemy.exc import DatabaseError, DataError, InterfaceError
+from sqlalchemy.exc import DatabaseError, DataError, InterfaceError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
+from app.auth import caller
 from app.documents import MEDIA_TYPE, document
 from app.long_answers import Busy
 from storage import errors
+from storage.catalog.logins import TooManyAttempts, WrongPassword
 from storage.catalog.permissions import Forbidden, LoginNeeded
 
 log = logging.getLogger(__name__)
@@ -24,6 +27,8 @@ RETRY_AFTER_S = 5
 STATUS: dict[type[Exception], tuple[HTTPStatus, str]] = {
     errors.SelectionError: (HTTPStatus.BAD_REQUEST, "bad_request"),
     ValidationError: (HTTPStatus.BAD_REQUEST, "bad_request"),
+    WrongPassword: (HTTPStatus.UNAUTHORIZED, "wrong_password"),
+    TooManyAttempts: (HTTPStatus.TOO_MANY_REQUESTS, "too_many_attempts"),
     LoginNeeded: (HTTPStatus.UNAUTHORIZED, "login_needed"),
     Forbidden: (HTTPStatus.FORBIDDEN, "forbidden"),
     errors.NotFound: (HTTPStatus.NOT_FOUND, "not_found"),
@@ -63,6 +68,8 @@ def _known(error: Exception) -> Response:
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         log.warning("%s: %s (%s)", word, error, str(error.__cause__ or "").partition("\n")[0][:500])
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    if isinstance(error, TooManyAttempts):
+        response.headers["Retry-After"] = str(error.retry_after_s)
     if status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
@@ -113,6 +120,8 @@ def _unknown(error: Exception) -> Response:
 
 
 def _response(status: HTTPStatus, word: str, message: str, details: dict[str, Any]) -> Response:
+    with suppress(SQLAlchemyError):  # then nobody is known to be logged in
+        caller()
     content = document([], message=message, message_type=word, details=details)
     response = Response(content, status=status, mimetype=MEDIA_TYPE)
     response.headers["Cache-Control"] = "no-store"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TypeVar
 
 from flask import Flask, current_app
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
 from app.config import Settings
 from app.long_answers import LongAnswers
@@ -78,6 +79,10 @@ class Services:
     def session(self) -> Session:
         """Return a session that reads; rows stay usable after it is closed."""
         return Session(self.reading, expire_on_commit=False)
+
+    def transaction(self) -> AbstractContextManager[Session]:
+        """Return a session that writes: committed at the end of its block, undone if that fails."""
+        return sessionmaker(self.engine.execution_options(writes=True), expire_on_commit=False).begin()
 
     def connection(self) -> Connection:
         """Return a connection that reads."""

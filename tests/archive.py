@@ -14,9 +14,10 @@ from werkzeug.test import TestResponse
 
 from app import create_app
 from app.config import Settings
+from app.passwords import hashed
 from app.services import EXTENSION, Services
 from storage.catalog import find
-from storage.catalog.base import PUBLIC
+from storage.catalog.base import PUBLIC, User
 from storage.catalog.files import ShortIndex, StoredFile
 from storage.catalog.migrate import migrate
 from storage.catalog.models import RecordingChannel, Unit
@@ -25,6 +26,8 @@ from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.found import Found, FoundObject
 from storage.ingest.record import Recording, Sidecar
 from storage.ingest.register import Options, Outcome, register, url_of
+
+PASSWORD = "correct horse"
 
 
 class Archive:
@@ -45,9 +48,23 @@ class Archive:
         found: Services = self.app.extensions[EXTENSION]
         return found
 
-    def register(self, place: Path | str, *, safety_level: int = PUBLIC, **plain: Any) -> Outcome:
+    def add_user(self, username: str, password: str = PASSWORD) -> None:
+        """Let somebody log in."""
+        with self.services.transaction() as session:
+            session.add(User(username=username, password_hash=hashed(password)))
+
+    def logged_in(self, username: str, password: str = PASSWORD) -> FlaskClient:
+        """Return a client of its own that has logged in."""
+        client = self.app.test_client()
+        answer = client.post("/account/authenticate/", data={"username": username, "password": password})
+        assert answer.status_code == 200, answer.text
+        return client
+
+    def register(
+        self, place: Path | str, *, safety_level: int = PUBLIC, owner: str | None = None, **plain: Any
+    ) -> Outcome:
         """Register one file."""
-        options = Options(safety_level=safety_level, plain=PlainOptions(**plain))
+        options = Options(owner, safety_level, PlainOptions(**plain))
         return register(self.services.store, self.services.engine, url_of(str(place)), options)
 
     def add(
@@ -59,17 +76,22 @@ class Archive:
         t_start: tuple[float, str] = (0, "ms"),
         units: str | None = "mv",
         safety_level: int = PUBLIC,
+        owner: str | None = None,
+        client: FlaskClient | None = None,
         **creation: Any,
     ) -> dict[str, Any]:
-        """Write an HDF5 file with one array in the root, register it, and return the object's fields."""
+        """Write an HDF5 file with one array in the root, register it, and return the fields as a client gets them."""
         path = self.folder / f"{name}.h5"
         with h5py.File(path, "w") as file:
             file.create_dataset("array", data=samples, **creation)
         told = {"sampling_rate": sampling_rate, "t_start": t_start, "units": units}
-        outcome = self.register(path, safety_level=safety_level, **told)
+        outcome = self.register(path, safety_level=safety_level, owner=owner, **told)
         assert outcome.state in ("registered", "updated"), outcome
         (type_name,) = outcome.counts
-        return {"type": type_name, **self.fields(f"/electrophysiology/{type_name}/?name={name}")}
+        address = f"/electrophysiology/{type_name}/?name={name}"
+        if owner is not None and client is None:
+            return {"type": type_name}
+        return {"type": type_name, **self.fields(address, client)}
 
     def forget_short_indices(self) -> None:
         """Make the catalog keep no chunk index, as it keeps none of long ones."""
@@ -80,9 +102,9 @@ class Archive:
         """Send one GET."""
         return self.client.get(address, **more)
 
-    def fields(self, address: str) -> dict[str, Any]:
+    def fields(self, address: str, client: FlaskClient | None = None) -> dict[str, Any]:
         """Return the fields of the one object at an address."""
-        answer = self.get(address)
+        answer = (client or self.client).get(address)
         assert answer.status_code == 200, answer.text
         (selected,) = answer.json["selected"]
         found: dict[str, Any] = selected["fields"]

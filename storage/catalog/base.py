@@ -13,6 +13,7 @@ from sqlalchemy.types import DateTime, TypeDecorator
 ACTIVE = 10
 ARCHIVED = 20
 PUBLIC = 1
+FRIENDLY = 2
 PRIVATE = 3
 
 NAMES = {

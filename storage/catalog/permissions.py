@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement
 
-from storage.catalog.base import PUBLIC
+from storage.catalog.base import FRIENDLY, PUBLIC
 from storage.errors import StorageError
 
 
@@ -45,7 +45,9 @@ class Thing(Protocol):
 
 def may_read(caller: Caller, thing: Thing) -> bool:
     """Whether a caller may read one object or, for its own sake, one datafile."""
-    return thing.safety_level == PUBLIC or may_write(caller, thing)
+    if thing.safety_level == PUBLIC or (thing.safety_level == FRIENDLY and caller.user_id is not None):
+        return True
+    return may_write(caller, thing)
 
 
 def may_write(caller: Caller, thing: Thing) -> bool:
@@ -73,6 +75,20 @@ def require_read(caller: Caller, thing: Thing, *, uses: Iterable[Thing] = ()) ->
     raise Forbidden(f"{caller.username} may not read this; ask its owner to share it")
 
 
+def require_login(caller: Caller) -> int:
+    """Return the id of whoever is logged in; raises LoginNeeded for nobody."""
+    if caller.user_id is None:
+        raise LoginNeeded("log in first: POST username and password to /account/authenticate/")
+    return caller.user_id
+
+
+def require_write(caller: Caller, thing: Thing) -> None:
+    """Raise LoginNeeded or Forbidden unless the caller may change an object or datafile."""
+    require_login(caller)
+    if not may_write(caller, thing):
+        raise Forbidden(f"{caller.username} may not change this; only its owner may")
+
+
 def require_read_all(caller: Caller, things: Iterable[Thing]) -> None:
     """Raise LoginNeeded or Forbidden unless the caller may read every one of them."""
     for thing in things:
@@ -82,4 +98,8 @@ def require_read_all(caller: Caller, things: Iterable[Thing]) -> None:
 def readable(model: Any, caller: Caller) -> ColumnElement[bool]:
     """Return the condition that rows of a list meet: what ``may_read`` says, in SQL."""
     public: ColumnElement[bool] = model.safety_level == PUBLIC
-    return public if caller.user_id is None else public | (model.owner_id == caller.user_id)
+    if caller.user_id is None:
+        return public
+    friendly: ColumnElement[bool] = model.safety_level == FRIENDLY
+    own: ColumnElement[bool] = model.owner_id == caller.user_id
+    return public | friendly | own

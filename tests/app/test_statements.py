@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import re
-
 import numpy as np
 import pytest
 from alembic import command
-from sqlalchemy import event, update
+from sqlalchemy import update
 
 from storage.catalog.base import ARCHIVED, PRIVATE, PUBLIC
 from storage.catalog.files import Datafile
 from storage.catalog.migrate import configuration
 from storage.catalog.models import AnalogSignal
 from tests.archive import Archive, add_every_type
+from tests.statements import Statements
 
 LABEL_FIELDS = {"labels", "times", "durations"}
 
@@ -22,37 +20,6 @@ LABEL_FIELDS = {"labels", "times", "durations"}
 @pytest.fixture
 def archive(tmp_path, database_url):
     return Archive(tmp_path, EPHYSTORE_DATABASE_URL=database_url)
-
-
-class Statements:
-    """What the database was asked, told by its own client library: by SQLite's trace, by libpq's of the protocol."""
-
-    def __init__(self, engine, folder):
-        self._sqlite, self._traces, self._folder = [], [], folder
-        event.listen(engine, "connect", self._trace)
-        engine.dispose()
-
-    def clear(self):
-        self._seen = len(self._all())
-
-    @property
-    def seen(self):
-        return self._all()[self._seen :]
-
-    def _trace(self, connection, _record):
-        if hasattr(connection, "set_trace_callback"):
-            connection.set_trace_callback(self._sqlite.append)
-        else:
-            path = self._folder / f"trace{len(self._traces)}"
-            self._traces.append(path)
-            connection.pgconn.trace(os.open(path, os.O_CREAT | os.O_WRONLY))
-
-    def _all(self):
-        lines = [line for path in self._traces for line in path.read_text().splitlines()]
-        return self._sqlite + [line for line in lines if ASKED.search(line)]
-
-
-ASKED = re.compile(r"^[^\t]*\tF\t[^\t]*\t(Query|Execute)\t")
 
 
 @pytest.fixture
