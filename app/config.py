@@ -61,8 +61,8 @@ class Settings:
             ``EPHYSTORE_S3_CLIENT`` (``obstore``),
             ``EPHYSTORE_CHUNK_CACHE_MB`` (256, less on small machines), ``EPHYSTORE_INDEX_CACHE_MB`` (64),
             ``EPHYSTORE_DECODERS`` (one per processor), ``EPHYSTORE_WORKERS`` (one per processor, at least 2),
-            ``EPHYSTORE_THREADS`` (16), ``EPHYSTORE_JOB_THREADS`` (one more than processors), ``EPHYSTORE_LEASE_S`` (60),
-            ``EPHYSTORE_TRUSTED_PROXIES`` (0) and ``EPHYSTORE_SECURE_COOKIES`` (0).
+            ``EPHYSTORE_THREADS`` (16), ``EPHYSTORE_JOB_THREADS`` (one more than processors),
+            ``EPHYSTORE_LEASE_S`` (60), ``EPHYSTORE_TRUSTED_PROXIES`` (0) and ``EPHYSTORE_SECURE_COOKIES`` (0).
         """
         _switch(variables, "EPHYSTORE_S3_ANONYMOUS")
         n_processes = max(1, _whole(variables, "EPHYSTORE_WORKERS", max(2, processors())))
