@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class StorageError(Exception):
     """Base of everything that ``storage`` raises on purpose; its text is one sentence for the caller."""
@@ -53,3 +55,53 @@ class StoreAway(StorageError):
 
 class Refused(StorageError):
     """A file or dataset that cannot be served exactly; the text says why."""
+
+
+class StoreFull(StorageError):
+    """The object store has no room."""
+
+
+class TooLarge(StorageError):
+    """More bytes than the service takes at once."""
+
+
+class QuotaExceeded(StorageError):
+    """More bytes than a user may store.
+
+    Parameters
+    ----------
+    message : str
+    used, asked, limit : int
+        Bytes that are stored or reserved, that were to come, and that may be stored.
+    """
+
+    def __init__(self, message: str, *, used: int, asked: int, limit: int) -> None:
+        super().__init__(message)
+        self.used, self.asked, self.limit = used, asked, limit
+
+
+class WrongLength(StorageError):
+    """Bytes that are not as many as were announced."""
+
+
+class Superseded(StorageError):
+    """The same part is being sent again, which counts; or the file is complete."""
+
+
+class PartsWrong(StorageError):
+    """Parts that do not make the file.
+
+    Parameters
+    ----------
+    message : str
+    parts : mapping of int to str
+        What is wrong, by number.
+    """
+
+    def __init__(self, message: str, parts: Mapping[int, str]) -> None:
+        super().__init__(message)
+        self.parts = dict(parts)
+
+
+class StillUsed(StorageError):
+    """A datafile that an object needs."""

@@ -7,8 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
 from storage.ranges import ByteRange
-from storage.stores.backend import Backend, Content, Stat
+from storage.stores.backend import Content, Part, Pieces, Reading, Stat, Writing
 from storage.stores.folder import Folder
+
+Backend = tuple[Reading, Writing]
+"""One kind of store; S3 is read and written by different clients."""
 
 
 class ObjectStore:
@@ -20,6 +23,8 @@ class ObjectStore:
         Where keys live: ``file:///srv/store``, ``s3://bucket/prefix``, ``memory://store``, …
     s3_client : str
         Of ``S3_CLIENTS``: what fetches ranges of ``s3://``.
+    s3_public_url : str, optional
+        Where callers reach the S3 that the service writes to; without it they send parts to the service.
 
     Notes
     -----
@@ -27,11 +32,14 @@ class ObjectStore:
     use, because gunicorn forks after this object exists.
     """
 
-    def __init__(self, root_url: str, *, s3_client: str = "obstore") -> None:
+    def __init__(self, root_url: str, *, s3_client: str = "obstore", s3_public_url: str | None = None) -> None:
         if not root_url.partition("://")[2].strip("/") and root_url != "file:///":
             raise ValueError(f"a store is given as a URL such as file:///srv/store, not {root_url!r}")
         self.root_url = root_url.rstrip("/")
-        self._makers: dict[str, Callable[[], Backend]] = {"file": Folder, "s3": S3_CLIENTS[s3_client]}
+        self._makers: dict[str, Callable[[], Backend]] = {
+            "file": _folder,
+            "s3": lambda: (S3_CLIENTS[s3_client](), _s3_writing(s3_public_url)),
+        }
         self._backends: dict[str, Backend] = {}
         self._lock = threading.Lock()
 
@@ -49,29 +57,101 @@ class ObjectStore:
         """
         if not ranges:
             return []
-        backend, location = self._find(name)
-        return backend.get_ranges(location, ranges, pin)
+        (reading, _), location = self._find(name)
+        return reading.get_ranges(location, ranges, pin)
 
     def stat(self, name: str) -> Stat:
         """Return size and pin of a file; raises NotStored or StoreAway."""
-        backend, location = self._find(name)
-        return backend.stat(location)
+        (reading, _), location = self._find(name)
+        return reading.stat(location)
 
     def open_local(self, name: str) -> BinaryIO | None:
         """Open a file that lies in a folder; None where it is in another kind of store, which only knows ranges."""
-        backend, location = self._find(name)
-        return backend.open(location) if isinstance(backend, Folder) else None
-
-    def put(self, name: str, content: bytes) -> None:
-        """Store a whole file under a key that no file has; it is there entirely or not at all."""
-        backend, location = self._find(name)
-        backend.put(location, content)
+        (reading, _), location = self._find(name)
+        return reading.open(location) if isinstance(reading, Folder) else None
 
     def list(self, url: str) -> list[str]:
         """Return the URLs of a file, or of all files below a folder or prefix, sorted."""
-        backend, location = self._find(url)
+        (reading, _), location = self._find(url)
         protocol = url.partition("://")[0]
-        return [f"{protocol}://{found}" for found in backend.list(location)]
+        return [f"{protocol}://{found}" for found in reading.list(location)]
+
+    def put(self, name: str, content: bytes) -> None:
+        """Store a whole file under a key that no file has; it is there entirely or not at all."""
+        (_, writing), location = self._find(name)
+        writing.put(location, content)
+
+    def write(self, name: str, pieces: Pieces, *, at_most_nbytes: int) -> None:
+        """Store a file as its bytes come, in bounded memory; it is there entirely or not at all.
+
+        Parameters
+        ----------
+        name : str
+            A key that no file has.
+        pieces : iterable of bytes
+            What it raises is passed on, and nothing is stored.
+        at_most_nbytes : int
+            All pieces together have no more.
+
+        Raises
+        ------
+        StoreFull
+            If the store has no room.
+        StoreAway
+            If the store does not answer.
+        """
+        (_, writing), location = self._find(name)
+        writing.write(location, pieces, at_most_nbytes)
+
+    def begin_parts(self, name: str) -> str | None:
+        """Make ready for the parts of a file; return what the store calls this upload, if it has a name for it."""
+        (_, writing), location = self._find(name)
+        return writing.begin_parts(location)
+
+    def put_part(self, name: str, upload: str | None, part: Part, pieces: Pieces) -> None:
+        """Store one part as its bytes come; it counts once it is whole, and replaces the part of this number.
+
+        Raises
+        ------
+        NotStored
+            If no upload of this file is under way.
+        WrongLength
+            If the pieces are more or fewer bytes than the part has.
+        Superseded
+            If the same part is being sent again.
+        StoreFull, StoreAway
+            As ``write`` does.
+        """
+        (_, writing), location = self._find(name)
+        writing.put_part(location, upload, part, pieces)
+
+    def list_parts(self, name: str, upload: str | None) -> dict[int, int]:
+        """Return the lengths of the parts that are whole, by number; raises NotStored where none are awaited."""
+        (_, writing), location = self._find(name)
+        return writing.list_parts(location, upload)
+
+    def complete(self, name: str, upload: str | None, parts: Sequence[Part]) -> None:
+        """Make the file of its parts; where that is done already, do nothing.
+
+        Raises
+        ------
+        PartsWrong
+            Unless exactly these parts are whole.
+        NotStored
+            If no upload of this file is under way, nor is there the file.
+        """
+        (_, writing), location = self._find(name)
+        writing.complete(location, upload, parts)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there, and all that unfinished writes and parts of it left."""
+        (_, writing), location = self._find(name)
+        writing.remove(location)
+
+    def presign_part(self, name: str, upload: str | None, part: Part, *, expires_s: int) -> str | None:
+        """Return a URL that takes exactly this part by PUT from whoever knows it; None where there is none."""
+        (_, writing), location = self._find(name)
+        return writing.presign_part(location, upload, part, expires_s)
 
     def _find(self, name: str) -> tuple[Backend, str]:
         url = name if "://" in name else f"{self.root_url}/{name}"
@@ -86,22 +166,34 @@ class ObjectStore:
 # Clients are imported here, because s3fs alone takes 0.2 s.
 
 
-def _s3_by_obstore() -> Backend:
+def _folder() -> Backend:
+    folder = Folder()
+    return folder, folder
+
+
+def _s3_by_obstore() -> Reading:
     from storage.stores.s3 import S3
 
     return S3()
 
 
-def _s3_by_s3fs() -> Backend:
+def _s3_by_s3fs() -> Reading:
     from storage.stores.s3_fsspec import S3fs
 
     return S3fs()
 
 
+def _s3_writing(public_url: str | None) -> Writing:
+    from storage.stores.s3_writing import S3Writing
+
+    return S3Writing(public_url)
+
+
 def _any(protocol: str) -> Backend:
     from storage.stores.any import AnyStore
 
-    return AnyStore(protocol)
+    store = AnyStore(protocol)
+    return store, store
 
 
-S3_CLIENTS: dict[str, Callable[[], Backend]] = {"obstore": _s3_by_obstore, "s3fs": _s3_by_s3fs}
+S3_CLIENTS: dict[str, Callable[[], Reading]] = {"obstore": _s3_by_obstore, "s3fs": _s3_by_s3fs}

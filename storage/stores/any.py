@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import cast
 
 import fsspec
 
 from storage.errors import FileChanged, NotStored, StoreAway
-from storage.ranges import ByteRange
-from storage.stores.backend import Content, Stat, file_name
+from storage.ranges import MAX_RANGE_NBYTES, ByteRange
+from storage.stores.backend import Content, Part, Pieces, Stat, exactly, file_name, require_parts
 
 VERSIONS = ("ETag", "etag", "version", "mtime", "LastModified", "modified", "created")
 """What the file systems of fsspec call what changes with the content, best first."""
@@ -55,8 +57,90 @@ class AnyStore:
     def put(self, location: str, content: bytes) -> None:
         """Store a whole file."""
         path = self._path(location)
-        self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
-        self._files.pipe_file(path, content)
+        with _named_errors(location):
+            self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
+            self._files.pipe_file(path, content)
+
+    def write(self, location: str, pieces: Pieces, at_most_nbytes: int) -> None:
+        """Write under a hidden name and move; what fsspec has open becomes a file whatever goes wrong."""
+        path = self._path(location)
+        temporary = f"{self._hidden(path)}{secrets.token_hex(8)}"
+        with _named_errors(location):
+            self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
+            try:
+                with self._files.open(temporary, "wb") as file:
+                    for piece in pieces:
+                        file.write(piece)
+                self._files.mv(temporary, path)
+            except BaseException:
+                with suppress(OSError):
+                    self._files.rm_file(temporary)
+                raise
+
+    def begin_parts(self, location: str) -> None:
+        """Note that parts are awaited."""
+        self.put(self._begun(location), b"parts are awaited")
+
+    def put_part(self, location: str, upload: str | None, part: Part, pieces: Pieces) -> None:
+        """Store a part as a hidden file of its own."""
+        self.stat(self._begun(location))
+        place = f"{self._begun(location)}{part.number}"
+        self.write(place, exactly(pieces, part), part.nbytes)
+        try:
+            self.stat(self._begun(location))
+        except NotStored:  # complete, or given up, while it came
+            self.remove(place)
+            raise
+
+    def list_parts(self, location: str, upload: str | None) -> dict[int, int]:
+        """Return the lengths of the parts that are whole, by number."""
+        self.stat(self._begun(location))
+        begun = self._path(self._begun(location))
+        with _named_errors(location):
+            found = self._files.ls(begun.rpartition("/")[0], detail=True)
+        numbers = {str(one["name"]).rpartition(f"{file_name(begun)}")[2]: one for one in found}
+        return {int(number): int(one["size"]) for number, one in numbers.items() if number.isdigit()}
+
+    def complete(self, location: str, upload: str | None, parts: Sequence[Part]) -> None:
+        """Copy the parts into the file, unless that is done already."""
+        try:
+            require_parts(file_name(location), parts, self.list_parts(location, upload))
+        except NotStored:
+            if self.stat(location).nbytes != sum(part.nbytes for part in parts):
+                raise
+            return
+        self.write(location, self._joined(location, parts), sum(part.nbytes for part in parts))
+        self._remove_hidden(location)
+
+    def remove(self, location: str) -> None:
+        """Remove a file, and all hidden ones that were made for it."""
+        self._remove_hidden(location)
+        with _named_errors(location), suppress(FileNotFoundError):
+            self._files.rm_file(self._path(location))
+
+    def presign_part(self, location: str, upload: str | None, part: Part, expires_s: int) -> None:
+        """Return None: fsspec has no way for callers to write."""
+
+    def _joined(self, location: str, parts: Sequence[Part]) -> Iterator[bytes]:
+        for part in sorted(parts, key=lambda one: one.number):
+            path = self._path(f"{self._begun(location)}{part.number}")
+            for start in range(0, part.nbytes, MAX_RANGE_NBYTES):
+                yield self._files.cat_file(path, start=start, end=min(start + MAX_RANGE_NBYTES, part.nbytes))
+
+    def _remove_hidden(self, location: str) -> None:
+        path = self._path(location)
+        with _named_errors(location), suppress(FileNotFoundError):
+            for one in self._files.ls(path.rpartition("/")[0], detail=False):
+                if file_name(str(one)).startswith(file_name(self._hidden(path))):
+                    self._files.rm_file(one)
+
+    def _hidden(self, path: str) -> str:
+        """Return how the hidden files begin that are made for a file."""
+        folder, slash, name = path.rpartition("/")
+        return f"{folder}{slash}.{name.removeprefix('.')}."
+
+    def _begun(self, location: str) -> str:
+        return f"{self._hidden(location)}part"
 
     def list(self, location: str) -> list[str]:
         """Return the file itself, or all files below a folder."""
@@ -70,3 +154,13 @@ class AnyStore:
     def _path(self, location: str) -> str:
         """Return what the file system calls a location."""
         return str(self._files._strip_protocol(f"{self._protocol}://{location}"))
+
+
+@contextmanager
+def _named_errors(location: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotStored(f"{file_name(location)} is not in the store") from error
+    except OSError as error:
+        raise StoreAway(f"the store cannot write {file_name(location)}: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tempfile
@@ -10,9 +11,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from storage.errors import FileChanged, NotStored, StoreAway
+from storage.errors import FileChanged, NotStored, StoreAway, StoreFull
 from storage.ranges import ByteRange
-from storage.stores.backend import Content, Stat, file_name
+from storage.stores import folder_parts
+from storage.stores.backend import Content, Part, Pieces, Stat, file_name
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Folder:
@@ -45,20 +49,57 @@ class Folder:
 
     def put(self, location: str, content: bytes) -> None:
         """Write beside the place and rename, so that no reader ever sees a part."""
+        self.write(location, [content], len(content))
+
+    def write(self, location: str, pieces: Pieces, at_most_nbytes: int) -> None:
+        """Write beside the place and rename, so that no reader ever sees a part."""
         path = Path(location)
         with _named_errors(location):
             path.parent.mkdir(parents=True, exist_ok=True)
             descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
             try:
-                with open(descriptor, "wb") as file:
-                    file.write(content)
-                    file.flush()
+                with open(descriptor, "wb", buffering=0) as file:
+                    offset = 0
+                    for piece in pieces:
+                        folder_parts.write_at(file.fileno(), piece, offset)
+                        offset += len(piece)
                     os.fsync(file.fileno())
-                os.replace(temporary, path)
+                folder_parts.settle(Path(temporary), path)
             except BaseException:
                 with suppress(FileNotFoundError):
                     os.unlink(temporary)
                 raise
+
+    def begin_parts(self, location: str) -> None:
+        """Make ready for parts."""
+        with _named_errors(location):
+            folder_parts.begin(Path(location))
+
+    def put_part(self, location: str, upload: str | None, part: Part, pieces: Pieces) -> None:
+        """Write a part at its place in a hidden file."""
+        with _named_errors(location):
+            folder_parts.put_part(Path(location), part, pieces)
+
+    def list_parts(self, location: str, upload: str | None) -> dict[int, int]:
+        """Return the lengths of the parts that are whole, by number."""
+        with _named_errors(location):
+            return folder_parts.list_parts(Path(location))
+
+    def complete(self, location: str, upload: str | None, parts: Sequence[Part]) -> None:
+        """Make the file of its parts, by giving it its name."""
+        with _named_errors(location):
+            folder_parts.complete(Path(location), parts)
+
+    def remove(self, location: str) -> None:
+        """Remove a file, and all hidden ones that were made for it."""
+        path = Path(location)
+        with _named_errors(location):
+            for found in _made_for(path):
+                found.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+
+    def presign_part(self, location: str, upload: str | None, part: Part, expires_s: int) -> None:
+        """Return None: a folder takes nothing over HTTP."""
 
     def list(self, location: str) -> list[str]:
         """Return the file itself, or all files below a folder that are not hidden."""
@@ -89,6 +130,15 @@ def _walk(folder: Path) -> Iterator[Path]:
                 yield path
 
 
+def _made_for(path: Path) -> list[Path]:
+    """Return the hidden files beside a place that are named after it."""
+    try:
+        with os.scandir(path.parent) as found:
+            return [Path(one.path) for one in found if one.name.startswith(f".{path.name}.")]
+    except FileNotFoundError:
+        return []
+
+
 def _pin(found: os.stat_result) -> str:
     return f"{found.st_size}-{found.st_mtime_ns}-{found.st_ino}"
 
@@ -112,4 +162,6 @@ def _named_errors(location: str) -> Iterator[None]:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise NotStored(f"{name} is not in the store") from error
     except OSError as error:
+        if error.errno in FULL:
+            raise StoreFull(f"the store has no room for {name}") from error
         raise StoreAway(f"the store cannot reach {name}: {error.strerror or type(error).__name__}") from error

@@ -1,4 +1,4 @@
-"""The ``s3://`` store: ranges by obstore, each pinned to the version that was indexed; all else by s3fs."""
+"""The ``s3://`` store: ranges by obstore, each pinned to the version that was indexed; sizes and lists by s3fs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
 import obstore
 from botocore import UNSIGNED
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, NoCredentialsError
 from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.exceptions import BaseError, PermissionDeniedError, PreconditionError, UnauthenticatedError
 from obstore.store import S3Store
@@ -23,6 +23,7 @@ from storage.errors import FileChanged, NotStored, StoreAway
 from storage.ranges import ByteRange
 from storage.side_by_side import SideBySide, yield_to_others
 from storage.stores.backend import Content, Stat, file_name
+from storage.stores.s3_clients import region_of
 
 if TYPE_CHECKING:
     from obstore import GetOptions
@@ -91,10 +92,6 @@ class S3:
         """Return size and ETag."""
         return self._s3fs.stat(location)
 
-    def put(self, location: str, content: bytes) -> None:
-        """Store a whole file by one PUT."""
-        self._s3fs.put(location, content)
-
     def list(self, location: str) -> list[str]:
         """Return the file itself, or all keys below a prefix."""
         return self._s3fs.list(location)
@@ -123,17 +120,6 @@ class S3:
             client_options={**CLIENT, "allow_http": endpoint.startswith("http://")},
             retry_config=RETRIES,
         )
-
-
-def region_of(bucket: str, client: Any) -> str:
-    """Return the region of a bucket, which AWS tells to anyone who asks in whichever region."""
-    try:
-        answer = client.head_bucket(Bucket=bucket)["ResponseMetadata"]
-    except ClientError as error:
-        answer = error.response["ResponseMetadata"]
-    except BotoCoreError:  # the request that needs to know will tell what is wrong
-        return str(client.meta.region_name)
-    return str(answer["HTTPHeaders"].get("x-amz-bucket-region") or client.meta.region_name)
 
 
 def _credentials(session: boto3.Session) -> Boto3CredentialProvider:

@@ -1,4 +1,4 @@
-"""The ``s3://`` store by s3fs: listing, storing, and ranges where ``EPHYSTORE_S3_CLIENT=s3fs``."""
+"""The ``s3://`` store by s3fs: sizes, lists, and ranges where ``EPHYSTORE_S3_CLIENT=s3fs``."""
 
 from __future__ import annotations
 
@@ -54,10 +54,6 @@ class S3fs:
         if found["type"] != "file":
             raise NotStored(f"{file_name(location)} is not in the store: it is a prefix")
         return Stat(int(found["size"]), str(found["ETag"]))
-
-    def put(self, location: str, content: bytes) -> None:
-        """Store a whole file by one PUT."""
-        _named_errors(file_name(location), lambda: self._files.pipe_file(location, content))
 
     async def _get_ranges(self, location: str, ranges: Sequence[ByteRange], pin: str | None) -> list[bytes]:
         bucket, _, key = location.partition("/")

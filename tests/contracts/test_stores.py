@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from itertools import count
 
 import pytest
 
-from benchmarks.s3.server import serving
 from storage.errors import FileChanged, NotStored
 from storage.hdf5.remote_file import open_file
 from storage.objectstore import ObjectStore
 from storage.ranges import ByteRange
+from tests.contracts.stores import KINDS, make
 
 CONTENT = bytes(range(256)) * 300
 NAMES = [
@@ -26,36 +25,12 @@ NAMES = [
     "[1]*.h5",
     "deep/er/one.h5",
 ]
-number = count()
-
-
-@pytest.fixture(scope="module")
-def rclone(tmp_path_factory):
-    """A second S3, of other makers: rclone's server behind the proxy that corrects its answers."""
-    folder = tmp_path_factory.mktemp("rclone")
-    (folder / "root" / "recordings").mkdir(parents=True)
-    (folder / "logs").mkdir()
-    with serving(folder / "root", folder / "logs") as server:
-        yield server
-
-
-KINDS = ["file", "memory", "s3 by obstore", "s3 by s3fs", "rclone by obstore", "rclone by s3fs"]
 
 
 @pytest.fixture(params=KINDS)
 def store(request, tmp_path, monkeypatch):
     """An empty store of each kind."""
-    kind, _, client = request.param.partition(" by ")
-    if kind == "file":
-        return ObjectStore(f"file://{tmp_path}")
-    if kind == "rclone":
-        for name, value in request.getfixturevalue("rclone").variables.items():
-            monkeypatch.setenv(name, value)
-        return ObjectStore(f"s3://recordings/place{next(number)}", s3_client=client)
-    if kind == "s3":
-        request.getfixturevalue("s3")
-        return ObjectStore(f"s3://recordings/place{next(number)}", s3_client=client)
-    return ObjectStore(f"memory://place{next(number)}")
+    return make(request.param, request, tmp_path, monkeypatch)
 
 
 @pytest.fixture
