@@ -20,8 +20,9 @@ from app.services import Services, services
 from storage.catalog import queue
 from storage.catalog.base import moment
 from storage.catalog.jobs import CANCELLED, DONE, FAILED, PAUSED, QUEUED, RUNNING, Job
-from storage.errors import NotFound
+from storage.errors import NotFound, StorageError
 from storage.ingest.steps import FileProgress, steps
+from storage.ingest.tidy import find_stray
 from storage.ingest.worker import Worker
 from storage.progress import untold
 
@@ -33,7 +34,7 @@ jobs = AppGroup("jobs", help="See and steer what workers do.")
 
 def install(app: Flask) -> None:
     """Give an application its commands."""
-    for command in (worker, jobs):
+    for command in (worker, jobs, tidy):
         app.cli.add_command(command)
 
 
@@ -109,6 +110,25 @@ def retry(ids: Sequence[int]) -> None:
     """Queue jobs anew that are paused, failed, cancelled or wait for a later attempt."""
     _order(ids, queue.retry, "queued")
     services().wake(len(ids))
+
+
+@click.command("tidy")
+@click.option("--remove", is_flag=True, help="Remove them.")
+@with_appcontext
+def tidy(remove: bool) -> None:
+    """List what lies in the store and nothing in the catalog knows of, such as after an older catalog was restored."""
+    found = services()
+    try:
+        with catalog_errors():
+            stray, n_keys = find_stray(found.store, found.engine)
+        for key in stray:
+            if remove:
+                found.store.remove(key)
+            click.echo(f"{'removed' if remove else 'stray':>10}  {key}")
+    except StorageError as error:
+        raise click.ClickException(str(error)) from error
+    told = f"{len(stray)} of {n_keys} files in the store are not known to the catalog"
+    click.echo(f"nothing stray: all {n_keys} files in the store are known" if not stray else told)
 
 
 def _order(ids: Sequence[int], change: Callable[[Session, list[Job]], list[Job]], done: str) -> None:

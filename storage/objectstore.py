@@ -148,6 +148,12 @@ class ObjectStore:
         (_, writing), location = self._find(name)
         writing.remove(location)
 
+    def find_all(self, prefix: str) -> set[str]:
+        """Return all keys below a prefix of which any byte is stored, also of what is not whole."""
+        (_, writing), location = self._find(prefix)
+        top = location.removesuffix(prefix)
+        return {found.removeprefix(top) for found in writing.find_all(location)}
+
     def presign_part(self, name: str, upload: str | None, part: Part, *, expires_s: int) -> str | None:
         """Return a URL that takes exactly this part by PUT from whoever knows it; None where there is none."""
         (_, writing), location = self._find(name)

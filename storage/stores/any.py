@@ -11,7 +11,7 @@ import fsspec
 
 from storage.errors import FileChanged, NotStored, StoreAway
 from storage.ranges import MAX_RANGE_NBYTES, ByteRange
-from storage.stores.backend import Content, Part, Pieces, Stat, exactly, file_name, require_parts
+from storage.stores.backend import Content, Part, Pieces, Stat, exactly, file_name, made_for, require_parts
 
 VERSIONS = ("ETag", "etag", "version", "mtime", "LastModified", "modified", "created")
 """What the file systems of fsspec call what changes with the content, best first."""
@@ -117,6 +117,16 @@ class AnyStore:
         self._remove_hidden(location)
         with _named_errors(location), suppress(FileNotFoundError):
             self._files.rm_file(self._path(location))
+
+    def find_all(self, location: str) -> set[str]:
+        """Return the locations of all files below a folder, and those that hidden ones were made for."""
+        top = self._path(location)
+        with _named_errors(location):
+            found = [location.rstrip("/") + str(path).removeprefix(top) for path in self._files.find(top)]
+        return {
+            f"{folder}/{made_for(name) if name.startswith('.') else name}"
+            for folder, _, name in (one.rpartition("/") for one in found)
+        }
 
     def presign_part(self, location: str, upload: str | None, part: Part, expires_s: int) -> None:
         """Return None: fsspec has no way for callers to write."""

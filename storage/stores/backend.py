@@ -73,6 +73,9 @@ class Writing(Protocol):
     def remove(self, location: str) -> None:
         """Remove a file, if it is there, and all that unfinished writes and parts of it left."""
 
+    def find_all(self, location: str) -> set[str]:
+        """Return the locations below a prefix of which any byte is stored, also of what is not whole."""
+
     def presign_part(self, location: str, upload: str | None, part: Part, expires_s: int) -> str | None:
         """Return a URL that takes this part by PUT from anyone; None where the store has none."""
 
@@ -80,6 +83,11 @@ class Writing(Protocol):
 def file_name(name: str) -> str:
     """Return the last part of a key or URL: what may be shown to a caller of where a file lies."""
     return posixpath.basename(name.rstrip("/")) or name
+
+
+def made_for(hidden: str) -> str:
+    """Return the name of the file that a hidden one was made for: keys have one dot in their names."""
+    return ".".join(hidden.removeprefix(".").split(".")[:2])
 
 
 def exactly(pieces: Pieces, part: Part) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from storage.errors import FileChanged, NotStored, StoreAway, StoreFull
 from storage.ranges import ByteRange
 from storage.stores import folder_parts
-from storage.stores.backend import Content, Part, Pieces, Stat, file_name
+from storage.stores.backend import Content, Part, Pieces, Stat, file_name, made_for
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -97,6 +97,15 @@ class Folder:
             for found in _made_for(path):
                 found.unlink(missing_ok=True)
             path.unlink(missing_ok=True)
+
+    def find_all(self, location: str) -> set[str]:
+        """Return the paths of all files below a folder, and those that hidden ones were made for."""
+        with _named_errors(location):
+            return {
+                str(Path(parent, made_for(name) if name.startswith(".") else name))
+                for parent, _, files in os.walk(location)
+                for name in files
+            }
 
     def presign_part(self, location: str, upload: str | None, part: Part, expires_s: int) -> None:
         """Return None: a folder takes nothing over HTTP."""

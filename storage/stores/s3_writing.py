@@ -139,6 +139,18 @@ class S3Writing:
                         self._abort(bucket, key, found["UploadId"])
             self._clients(bucket).client.delete_object(Bucket=bucket, Key=key)
 
+    def find_all(self, location: str) -> set[str]:
+        """Return the locations of all keys below a prefix, and of those that multipart uploads are under way for."""
+        bucket, prefix = _split(location)
+        asked = {"Bucket": bucket, "Prefix": f"{prefix.rstrip('/')}/"}
+        with _named_errors(prefix):
+            client = self._clients(bucket).client
+            whole = client.get_paginator("list_objects_v2").paginate(**asked)
+            begun = client.get_paginator("list_multipart_uploads").paginate(**asked)
+            keys = {found["Key"] for page in whole for found in page.get("Contents", ())}
+            keys |= {found["Key"] for page in begun for found in page.get("Uploads", ())}
+        return {f"{bucket}/{key}" for key in keys}
+
     def presign_part(self, location: str, upload: str | None, part: Part, expires_s: int) -> str | None:
         """Return a URL that takes one part, of exactly its length; None where callers do not reach S3."""
         bucket, key = _split(location)

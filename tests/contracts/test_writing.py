@@ -267,3 +267,17 @@ class TestRemoving:
         store.remove("datafiles/ab/key.h5.other")
         assert store.list_parts(KEY, upload) == {}
         store.remove(KEY)
+
+
+class TestFindAll:
+    def test_what_is_whole_and_what_is_not_are_found(self, store, upload, request):
+        store.put("datafiles/cd/whole.h5", b"whole")
+        store.put("sidecars/cd/other.h5", b"other")
+        put(store, upload, 1)
+        assert store.find_all("datafiles") == {KEY, "datafiles/cd/whole.h5"}
+        assert store.find_all("sidecars") == {"sidecars/cd/other.h5"}
+        store.remove(KEY)
+        assert store.find_all("datafiles") == {"datafiles/cd/whole.h5"}
+
+    def test_of_nothing_is_nothing(self, store):
+        assert store.find_all("sidecars") == set()
