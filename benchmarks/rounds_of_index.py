@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from storage.ingest.formats.hdf5 import PlainOptions
-from storage.ingest.inspect import inspect
+from storage.ingest.sandbox.sandbox import sandbox
 from storage.objectstore import ObjectStore
 from storage.ranges import ByteRange
 from storage.stores.backend import Content
@@ -32,7 +32,7 @@ class CountingStore(ObjectStore):
 def main(url: str) -> None:
     """Print the count."""
     store = CountingStore("memory://none")
-    found = inspect(store, url, store.stat(url), PlainOptions((30_000.0, "Hz"), (0.0, "s"), "mV"))
+    found = sandbox().inspect(store, url, store.stat(url), PlainOptions((30_000.0, "Hz"), (0.0, "s"), "mV"))
     assert found.datasets, found.refusals
     print(store.n_calls)
 

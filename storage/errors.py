@@ -53,6 +53,10 @@ class StoreAway(StorageError):
     """The object store does not answer; trying again later may help."""
 
 
+class SandboxAway(StorageError):
+    """No process can be started that would parse files; trying again later may help."""
+
+
 class Refused(StorageError):
     """A file or dataset that cannot be served exactly; the text says why."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,14 +23,23 @@ MAX_PATH_NBYTES = 2000
 """Longer ones have no place in an index of the catalog."""
 
 
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What moves a cursor, starts a line, turns the direction of writing, or is no character."""
+
+
 def storable(text: str) -> str:
     """Return text as a catalog can hold it: what is not Unicode written out, without NUL."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "")
 
 
+def written_out(text: str, pattern: re.Pattern[str] = CONTROL) -> str:
+    """Return text on one line of printable characters: whatever else is in it is written out."""
+    return pattern.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
 def as_path(name: str | bytes) -> str:
     """Return the path of an object of a file, which h5py tells as bytes where it is not Unicode."""
-    return storable(name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else name)
+    return written_out(name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else storable(name))
 
 
 def identity(found: h5py.Dataset | h5py.Group) -> Hashable:
@@ -90,6 +100,7 @@ class Found:
     refusals: list[Refusal] = field(default_factory=list)
     progress: DatasetProgress = untold
     _paths: dict[Hashable, str] = field(default_factory=dict)
+    _owners: dict[str, Hashable] = field(default_factory=dict)
     _checked: dict[str, tuple[NDArray[np.int64], list[str | None]]] = field(default_factory=dict)
 
     @contextmanager
@@ -114,9 +125,12 @@ class Found:
         Refused
             Saying what about it cannot be served exactly.
         """
-        path = self._paths.setdefault(identity(dataset), as_path(dataset.name))
+        own = identity(dataset)
+        path = self._paths.setdefault(own, as_path(dataset.name))
         if len(path.encode()) > MAX_PATH_NBYTES:
             raise Refused(f"its path has more than {MAX_PATH_NBYTES} bytes")
+        if self._owners.setdefault(path, own) != own:  # as where one has in its name what is written out for another
+            raise Refused("another dataset has the same path, as far as it can be written")
         if path not in self.datasets:
             self.datasets[path] = describe(dataset, partial(self.progress, path))
         return path

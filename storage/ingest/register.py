@@ -19,7 +19,8 @@ from storage.errors import FileChanged, NotStored, StorageError, StoreAway
 from storage.ingest import record, sidecars
 from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.found import Found, Refusal
-from storage.ingest.inspect import SUFFIXES, inspect
+from storage.ingest.inspect import SUFFIXES
+from storage.ingest.sandbox.sandbox import sandbox
 from storage.objectstore import ObjectStore
 from storage.progress import DatasetProgress, Stopped, untold
 from storage.stores.backend import Stat, file_name
@@ -148,7 +149,7 @@ def _register(store: ObjectStore, engine: Engine, url: str, options: Options, pr
             refusals = [Refusal(path, reason) for path, reason in known.refusals]
             if all(_is_stored(store, key) for key in find.sidecars(session, known.id)):
                 return Outcome(url, "unchanged", record.count(session, known), refusals)
-    found = inspect(store, url, stat, options.plain, progress)
+    found = sandbox().inspect(store, url, stat, options.plain, progress)
     if store.stat(url) != stat:
         raise FileChanged(f"{file_name(url)} was changed while it was read; register it again")
     if known is None and not found.objects:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import h5py
 import numpy as np
 from numpy.typing import NDArray
@@ -33,27 +36,55 @@ def check(
     list of (str or None)
         For each run, why it cannot be served, or None.
     """
-    rows_per_block = description.chunk_shape[0] if description.chunk_shape else BLOCK_ROWS
-    length = description.shape[0]
-    firsts = np.arange(0, length, rows_per_block)
-    blocks = np.empty((len(firsts), 2), description.dtype)
+    blocks = _empty_blocks(description)
     falls: list[NDArray[np.int64]] = []
     odd: list[NDArray[np.int64]] = []
-    step = max(1, WINDOW_ROWS // rows_per_block) * rows_per_block
     before = None
-    for start in range(0, length, step):
-        times = np.atleast_1d(dataset[start : start + step] if dataset.shape else dataset[()])
-        here = firsts[(firsts >= start) & (firsts < start + len(times))] - start
-        number = start // rows_per_block
-        lasts = np.minimum(here + rows_per_block, len(times)) - 1
-        blocks[number : number + len(here), 0] = times[here]
-        blocks[number : number + len(here), 1] = times[lasts]
+    for start, times in _windows(dataset, description, blocks):
         if times.dtype.kind == "f":
             odd.append(np.flatnonzero(~np.isfinite(times)) + start)
         joined = times if before is None else np.concatenate([before, times])
         falls.append(np.flatnonzero(joined[1:] < joined[:-1]) + start + (before is None))
         before = times[-1:]
     return blocks, _faults(ends, _joined(falls), _joined(odd))
+
+
+def blocks_if_sorted(dataset: h5py.Dataset, description: Description) -> NDArray[np.generic] | None:
+    """Return the blocks of a dataset whose rows may be times; None as soon as a window of them cannot be.
+
+    So a signal costs one window. Parameters are those of ``check``.
+    """
+    blocks = _empty_blocks(description)
+    before = None
+    for _, times in _windows(dataset, description, blocks):
+        joined = times if before is None else np.concatenate([before, times])
+        if (joined[1:] < joined[:-1]).any() or not np.isfinite(times).all():
+            return None
+        before = times[-1:]
+    return blocks
+
+
+def _rows_per_block(description: Description) -> int:
+    return description.chunk_shape[0] if description.chunk_shape else BLOCK_ROWS
+
+
+def _empty_blocks(description: Description) -> NDArray[np.generic]:
+    return np.empty((-(-description.shape[0] // _rows_per_block(description)), 2), description.dtype)
+
+
+def _windows(
+    dataset: h5py.Dataset, description: Description, blocks: NDArray[np.generic]
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yield the first row of each window of times, and these; fills in their blocks."""
+    rows_per_block, length = _rows_per_block(description), description.shape[0]
+    step = max(1, WINDOW_ROWS // rows_per_block) * rows_per_block
+    for start in range(0, length, step):
+        times = np.atleast_1d(dataset[start : start + step] if dataset.shape else dataset[()])
+        here = np.arange(0, len(times), rows_per_block)
+        number = start // rows_per_block
+        blocks[number : number + len(here), 0] = times[here]
+        blocks[number : number + len(here), 1] = times[np.minimum(here + rows_per_block, len(times)) - 1]
+        yield start, times
 
 
 def _faults(ends: NDArray[np.int64], falls: NDArray[np.int64], odd: NDArray[np.int64]) -> list[str | None]:

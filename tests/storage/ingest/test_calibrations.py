@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from storage.ingest import register
+from storage.ingest.sandbox.sandbox import Sandbox
 from tests.archive import Archive
 from tests.storage.ingest.test_register import write_nwb
 
@@ -121,14 +121,14 @@ def test_a_file_that_no_one_thought_of_does_not_stop_the_next(archive, tmp_path)
 
 def test_a_file_that_changes_while_it_is_read_is_not_registered(archive, tmp_path, monkeypatch):
     path = write_nwb(tmp_path / "growing.nwb")
-    inspect = register.inspect
+    inspect = Sandbox.inspect
 
     def while_somebody_writes(*arguments):
         found = inspect(*arguments)
         write_nwb(path, series=("a",))
         return found
 
-    monkeypatch.setattr(register, "inspect", while_somebody_writes)
+    monkeypatch.setattr(Sandbox, "inspect", while_somebody_writes)
     outcome = archive.register(path)
     assert outcome.state == "refused" and "changed while it was read" in outcome.refusals[0].reason
     assert archive.get("/electrophysiology/block/").json["selected"] == []

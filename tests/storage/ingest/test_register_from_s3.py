@@ -11,8 +11,8 @@ import pytest
 from storage.errors import FileChanged, NotStored, StoreAway
 from storage.hdf5 import chunk_index
 from storage.ingest.formats.hdf5 import PlainOptions
-from storage.ingest.inspect import inspect
 from storage.ingest.register import Options, register
+from storage.ingest.sandbox.sandbox import sandbox
 from storage.objectstore import ObjectStore
 from tests.archive import Archive
 from tests.s3 import S3Server, rounds
@@ -48,7 +48,7 @@ def found_with(s3, store):
 
         stat = store.stat(URL)
         s3.clear()
-        return inspect(store, URL, stat, OPTIONS, progress), told
+        return sandbox().inspect(store, URL, stat, OPTIONS, progress), told
 
     return found_with
 
@@ -89,7 +89,7 @@ def test_a_store_that_goes_away_in_the_middle_is_away(s3, content, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
     store = ObjectStore("s3://recordings")
     with pytest.raises(StoreAway, match="does not answer"):
-        inspect(store, URL, store.stat(URL), OPTIONS, lambda *_: server.stop())
+        sandbox().inspect(store, URL, store.stat(URL), OPTIONS, lambda *_: server.stop())
 
 
 def test_what_goes_wrong_in_the_store_is_told_as_such_when_registering(s3, content, monkeypatch, tmp_path):
@@ -101,12 +101,12 @@ def test_what_goes_wrong_in_the_store_is_told_as_such_when_registering(s3, conte
         register(services.store, services.engine, URL, Options(plain=OPTIONS), lambda *_: server.stop())
 
 
-def test_progress_tells_how_many_of_the_chunks_of_which_dataset_are_indexed(content, found_with, monkeypatch):
-    monkeypatch.setattr(chunk_index, "PLACED_TOGETHER", 1000)
-    _, told = found_with(content)
-    assert {path for path, _, _ in told} == {"/signal"} and {n_chunks for _, _, n_chunks in told} == {N_CHUNKS}
+def test_progress_tells_how_many_of_the_chunks_of_which_dataset_are_indexed(found_with):
+    n_chunks = 2 * chunk_index.PLACED_TOGETHER + 1000
+    _, told = found_with(write((2 * n_chunks,), (2,), nbytes=8, compression="gzip"))
+    assert {path for path, _, _ in told} == {"/signal"} and {whole for _, _, whole in told} == {n_chunks}
     n_indexed = [done for _, done, _ in told]
-    assert n_indexed[0] == 0 and n_indexed[-1] == N_CHUNKS and n_indexed == sorted(n_indexed)
+    assert n_indexed[0] == 0 and n_indexed[-1] == n_chunks and n_indexed == sorted(n_indexed)
     assert len(set(n_indexed)) > 2
 
 
@@ -122,7 +122,7 @@ def test_a_file_in_memory_is_read_by_ranges_too(content):
     store = ObjectStore("memory://many")
     store.put("many.h5", content)
     url = "memory://many/many.h5"
-    found = inspect(store, url, store.stat(url), OPTIONS)
+    found = sandbox().inspect(store, url, store.stat(url), OPTIONS)
     assert found.datasets["/signal"].chunks.tolist() == rows_of(content)
 
 
@@ -139,6 +139,6 @@ def test_edge_chunks_cost_no_round_each(store, s3, values):
     url = "s3://recordings/edges.h5"
     stat = store.stat(url)
     s3.clear()
-    found = inspect(store, url, stat, OPTIONS)
+    found = sandbox().inspect(store, url, stat, OPTIONS)
     assert not found.datasets["/signal"].chunks["filter_mask"].any()
     assert len(s3.requests) <= {"noise": 8, "zeros": 24}[values]  # of 240 chunks of the edge

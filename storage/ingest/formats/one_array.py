@@ -1,0 +1,64 @@
+"""An uploaded file: HDF5 with one array in its root, and nothing else."""
+
+from __future__ import annotations
+
+import h5py
+
+from storage.errors import Refused
+from storage.ingest import sorted_times
+from storage.ingest.formats import attributes, nwb
+from storage.ingest.found import Found, as_path
+from storage.progress import DatasetProgress, untold
+
+IMPORTABLE = "it can be made into objects by import"
+
+
+def check(file: h5py.File, progress: DatasetProgress = untold) -> Found:
+    """Find the one array, numeric or of strings, of any number of axes.
+
+    Parameters
+    ----------
+    file : h5py.File
+    progress : DatasetProgress
+        Is told how many of its chunks are indexed.
+
+    Returns
+    -------
+    Found
+        One array, named after the dataset. It can be the times of others if ``blocks`` has it.
+
+    Raises
+    ------
+    Refused
+        Saying what the file is instead.
+    """
+    dataset = _only_dataset(file)
+    found = Found(progress=progress)
+    path = found.describe(dataset)
+    found.whole(path, path.lstrip("/"), attributes.text(dataset.attrs.get("units")))
+    told = found.datasets[path]
+    if len(told.shape) == 1 and told.dtype.kind in "iuf":
+        blocks = sorted_times.blocks_if_sorted(dataset, told)
+        if blocks is not None:
+            found.blocks[path] = blocks
+    return found
+
+
+def _only_dataset(file: h5py.File) -> h5py.Dataset:
+    if nwb.is_nwb(file):
+        raise Refused(f"it is an NWB file; {IMPORTABLE}")
+    if attributes.text(file.attrs.get("format")) == "nix":
+        raise Refused(f"it is a NIX file; {IMPORTABLE}")
+    n_entries = file.id.get_num_objs()
+    if n_entries != 1:
+        raise Refused(f"it is an HDF5 file with {n_entries} entries in its root, not one array")
+    (name,) = file.id
+    link = file.id.links.get_info(name).type
+    if link != h5py.h5l.TYPE_HARD:
+        where = "another file" if link == h5py.h5l.TYPE_EXTERNAL else "another place"
+        raise Refused(f"its only entry {as_path(name)!r} is a link to {where}, not an array")
+    kind = h5py.h5g.get_objinfo(file.id, name).type
+    if kind != h5py.h5g.DATASET:
+        what = "a group" if kind == h5py.h5g.GROUP else "a named type"
+        raise Refused(f"its only entry {as_path(name)!r} is {what}, not an array")
+    return h5py.Dataset(h5py.h5d.open(file.id, name))

@@ -1,0 +1,1 @@
+"""Parsing files from strangers in short-lived processes that can do nothing else."""

@@ -1,0 +1,69 @@
+"""How much one file may cost, and how much of it is believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MEBIBYTE = 1 << 20
+GIBIBYTE = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the process that parses one file may use, and what the parent takes from it.
+
+    The defaults let an index of ten million chunks through, and times of a few gigabytes.
+    """
+
+    memory_nbytes: int = 1 * GIBIBYTE
+    """Address space beyond that of the process it is forked from."""
+    cpu_s: int = 60
+    """Processor time, beyond what the length of the file allows."""
+    file_nbytes_per_cpu_s: int = 25 * MEBIBYTE
+    """A file this long may cost one more second: times are read from end to end."""
+    wall_s: float = 600.0
+    """All time together, that of the store included."""
+    file_reads: int = 4
+    """How often the whole file may be fetched, …"""
+    more_fetched_nbytes: int = 256 * MEBIBYTE
+    """… and how much beyond that."""
+    request_ranges: int = 4096
+    """Ranges in one request."""
+    request_nbytes: int = 64 * MEBIBYTE
+    """Bytes in one request."""
+    output_nbytes: int = 256 * MEBIBYTE
+    """All that the process says, requests and progress included."""
+    message_nbytes: int = 4 * MEBIBYTE
+    """JSON of one message; arrays beside it count as output only."""
+    chunk_nbytes: int = 128 * MEBIBYTE
+    """One chunk of a dataset, decoded."""
+    dataset_nbytes: int = 1 << 46
+    """A whole dataset, decoded."""
+    item_nbytes: int = 1 * MEBIBYTE
+    """One element of a dataset: the longest string."""
+    inline_nbytes: int = 64 * MEBIBYTE
+    """Samples that are copied, of one dataset."""
+    axes: int = 32
+    """Of a dataset."""
+    filters: int = 32
+    """Of a dataset."""
+    items: int = 250_000
+    """Objects, and arrays, and datasets, of one file: so many of each."""
+    refusals: int = 10_000
+    """What of a file is told to be left out."""
+    path_nbytes: int = 2500
+    """Of a path or a name; longer ones have no place in an index of the catalog."""
+    label_length: int = 500
+    """Characters of what is only shown: a unit, the name of a channel, the path of what is refused."""
+    reason_length: int = 1000
+    """Characters of why something is refused."""
+    text_length: int = 8192
+    """Characters of one annotation."""
+
+    def cpu_s_for(self, file_nbytes: int) -> int:
+        """Return how many seconds of processor time a file may cost."""
+        return int(min(self.cpu_s + file_nbytes // self.file_nbytes_per_cpu_s, max(self.wall_s, self.cpu_s)))
+
+    def fetched_nbytes_for(self, file_nbytes: int) -> int:
+        """Return how many bytes of a file may be fetched."""
+        return self.file_reads * file_nbytes + self.more_fetched_nbytes

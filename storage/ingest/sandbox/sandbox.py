@@ -1,0 +1,195 @@
+"""The parent of the processes that parse files: it hands out byte ranges, and believes nothing."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+from functools import cache
+from pathlib import PurePosixPath
+from typing import Any
+
+from storage.errors import Refused, SandboxAway
+from storage.ingest.formats.hdf5 import PlainOptions
+from storage.ingest.found import Found
+from storage.ingest.sandbox import walls
+from storage.ingest.sandbox.findings import cleaned
+from storage.ingest.sandbox.limits import Limits
+from storage.ingest.sandbox.messages import Channel, Closed, Garbage, TooLate
+from storage.ingest.sandbox.process import SERVER, Child, ServerGone, ServerProcess
+from storage.ingest.sandbox.serving import Overasked, PinnedFile, pinned
+from storage.ingest.sandbox.verified import Findings, Lie
+from storage.objectstore import ObjectStore
+from storage.progress import DatasetProgress, untold
+from storage.stores.backend import Content, Stat, file_name
+
+log = logging.getLogger(__name__)
+
+MAX_COUNT = 2**63
+MAX_NAME = 255
+
+
+class Sandbox:
+    """Parses files, each in a process of its own; any number of threads may ask at once.
+
+    Parameters
+    ----------
+    limits : Limits, optional
+    required : bool
+        Whether to parse nothing where Linux cannot refuse calls and files (``walls.BY_KERNEL``).
+    raised : collection of str
+        Names of the walls; fewer than all only in tests of single ones.
+    program : sequence of str
+        Module and function that serve; another only in tests.
+    """
+
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        *,
+        required: bool = False,
+        raised: Collection[str] = tuple(walls.ORDER),
+        program: Sequence[str] = SERVER,
+    ) -> None:
+        self.limits, self.required = limits or Limits(), required
+        self.server = ServerProcess(program)
+        self._raised, self._told_missing = list(raised), False
+
+    def start(self) -> None:
+        """Start the server, so that the first file need not wait for it."""
+        self.server.start()
+
+    def close(self) -> None:
+        """End the server and all its processes; the next file starts another."""
+        self.server.close()
+
+    def inspect(
+        self,
+        store: ObjectStore,
+        url: str,
+        stat: Stat,
+        options: PlainOptions | None = None,
+        progress: DatasetProgress = untold,
+    ) -> Found:
+        """Find everything in a file that can be served.
+
+        Parameters
+        ----------
+        store : ObjectStore
+        url : str
+        stat : Stat
+            Which version of the file is meant.
+        options : PlainOptions, optional
+        progress : DatasetProgress
+            Is told how many chunks of which dataset are indexed.
+
+        Raises
+        ------
+        Refused
+            If it is no HDF5 file, or cannot be parsed within the limits.
+        NotStored, StoreAway
+        FileChanged
+            If the store has another version of it by now.
+        SandboxAway
+            If no process can be started, or it has not the walls that are required.
+        """
+        name = cleaned(PurePosixPath(file_name(url)).stem, MAX_NAME)
+        told = {"do": "inspect", "name": name, "options": asdict(options or PlainOptions())}
+        return self._run(told, store, url, stat, progress)
+
+    def check(self, store: ObjectStore, key: str, stat: Stat, progress: DatasetProgress = untold) -> Found:
+        """Find the one array in the root of an uploaded file; parameters and exceptions are those of ``inspect``."""
+        return self._run({"do": "check"}, store, key, stat, progress)
+
+    def _run(self, told: dict[str, Any], store: ObjectStore, name: str, stat: Stat, progress: DatasetProgress) -> Found:
+        task = {**told, "nbytes": stat.nbytes, "limits": asdict(self.limits), "walls": self._raised}
+        with pinned(store, name, stat, self.limits) as file:
+            beginning = file.beginning()
+            for _ in range(2):  # a server that has died is started again, once
+                try:
+                    with self.server.new_child() as child:
+                        return self._found(child, task, beginning, file, progress)
+                except ServerGone:
+                    log.warning("the server of the sandbox has ended")
+        raise SandboxAway("no process can be started that would parse files; try again later")
+
+    def _found(
+        self, child: Child, task: dict[str, Any], beginning: Content, file: PinnedFile, progress: DatasetProgress
+    ) -> Found:
+        """Let one process parse one file; whatever it does instead is a reason to refuse the file."""
+        limits = self.limits
+        channel = Channel(
+            child.end,
+            max_message_nbytes=limits.message_nbytes,
+            max_nbytes=limits.output_nbytes,
+            deadline=time.monotonic() + limits.wall_s,
+        )
+        try:
+            channel.send(task, [beginning])
+            self._require_walls(channel.receive()[0])
+            channel.send({"begin": True})
+            return _listen(channel, Findings(task["nbytes"], limits), file, progress)
+        except TooLate:
+            raise Refused(f"parsing it takes longer than {limits.wall_s:g} s") from None
+        except Closed:
+            raise Refused(_ended(child.status(), limits.cpu_s_for(task["nbytes"]))) from None
+        except (Garbage, Overasked, Lie) as error:
+            log.warning("the process that parsed %s %s", file.name, error)
+            raise Refused(f"the process that parsed it {error}") from error
+
+    def _require_walls(self, told: dict[str, Any]) -> None:
+        """Tell once which walls are missing; raise SandboxAway where that is not allowed."""
+        missing = {name: told.get("walls", {}).get(name, "nothing is said of it") for name in self._raised}
+        missing = {name: reason for name, reason in missing.items() if reason is not None}
+        if self.required and not walls.BY_KERNEL.isdisjoint({*missing, *(walls.BY_KERNEL - {*self._raised})}):
+            raise SandboxAway(f"nothing is parsed without the walls {', '.join(sorted(walls.BY_KERNEL))}: {missing}")
+        if missing and not self._told_missing:
+            self._told_missing = True
+            log.warning("files are parsed without some walls, see docs/security.md: %s", missing)
+
+
+def _listen(channel: Channel, findings: Findings, file: PinnedFile, progress: DatasetProgress) -> Found:
+    """Answer what a process asks for, and take what it finds, until it says that this was all."""
+    while True:
+        told, parts = channel.receive()
+        kind, *more = told.keys() - {"parts"} or [""]
+        if more or (parts and kind not in ("dataset", "blocks")):
+            raise Lie("sent several things as one")
+        if kind == "read":
+            channel.send({}, file.answer(told[kind]))
+        elif kind == "progress":
+            progress(*_progress(told[kind], findings))
+        elif kind == "refused":
+            raise Refused(findings.prose(told[kind]))
+        elif kind == "end":
+            return findings.found
+        else:
+            findings.take(kind, told.get(kind), parts)
+
+
+def _progress(told: Any, findings: Findings) -> tuple[str, int, int]:
+    is_known = isinstance(told, list) and len(told) == 3 and all(type(number) is int for number in told[1:])
+    if not is_known or not 0 <= told[1] <= told[2] < MAX_COUNT:
+        raise Lie("told of progress that is none")
+    return findings.prose(told[0]), told[1], told[2]
+
+
+def _ended(status: int | None, cpu_s: int) -> str:
+    """Return why a file is refused whose process ended; None is one that only stopped talking."""
+    if status is None:
+        return "the process that parsed it went silent"
+    number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+    if number == signal.SIGXCPU:
+        return f"parsing it takes more than {cpu_s} s of processor time"
+    if number is not None:
+        return f"parsing it ended the process by {signal.Signals(number).name}: it is damaged, or needs too much memory"
+    return f"the process that parsed it ended with {os.waitstatus_to_exitcode(status)} before it was done"
+
+
+@cache
+def sandbox() -> Sandbox:
+    """Return the one that this process shares; its limits can be set."""
+    return Sandbox()

@@ -1,0 +1,125 @@
+"""What must be true of a dataset, an array and a name, whoever says it: asked by the child, and again by the parent."""
+
+from __future__ import annotations
+
+import re
+from math import isfinite, prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.calibration import Calibration
+from storage.errors import Refused
+from storage.hdf5.chunk_index import MISSING, grid_of
+from storage.hdf5.file import Description
+from storage.hdf5.filters import GROWS_TO_AT_MOST, UnknownFilter, require_known
+from storage.hdf5.packed_index import ROW
+from storage.ingest.found import CONTROL, FoundArray
+from storage.ingest.sandbox.limits import Limits
+from storage.times import BLOCK_ROWS
+
+CONTROL_BUT_LINES = re.compile(CONTROL.pattern.replace(r"\x00-\x1f", r"\x00-\x08\x0b\x0c\x0e-\x1f"))
+"""What cannot be printed, but for tab and the ends of lines, which prose may have."""
+FILTER_VALUES = 256
+
+
+def require_name(text: str, what: str, limits: Limits) -> None:
+    """Raise Refused unless a name can be shown on one line, and kept."""
+    if len(text.encode("utf-8", "surrogatepass")) > limits.path_nbytes:
+        raise Refused(f"its {what} has more than {limits.path_nbytes} bytes")
+    if CONTROL.search(text):
+        raise Refused(f"its {what} has characters that cannot be printed")
+
+
+def require_dataset(told: Description, file_nbytes: int, limits: Limits) -> None:
+    """Raise Refused unless a dataset can lie in a file of this length, and be read within limits."""
+    _require_form(told, limits)
+    n_forms = (told.values is not None) + (told.chunk_shape is not None) + (told.byte_offset is not None)
+    if n_forms > 1 or (told.chunks is None) != (told.chunk_shape is None):
+        raise Refused("it is told to be stored in several ways")
+    if told.values is not None:
+        _require_values(told, told.values, limits)
+    elif told.chunk_shape is not None and told.chunks is not None:
+        _require_chunks(told, told.chunk_shape, told.chunks, file_nbytes, limits)
+    elif told.byte_offset is not None:
+        nbytes = prod(told.shape) * told.dtype.itemsize
+        if told.byte_offset < 0 or told.byte_offset + nbytes > file_nbytes:
+            raise Refused(f"its samples reach beyond the end of the file ({file_nbytes} bytes)")
+    if told.filters and told.chunk_shape is None:
+        raise Refused("it has filters but no chunks")
+
+
+def _require_form(told: Description, limits: Limits) -> None:
+    kind, size = told.dtype.kind, told.dtype.itemsize
+    if kind not in "biufS" or told.dtype.hasobject or not 0 < size <= (limits.item_nbytes if kind == "S" else 8):
+        raise Refused(f"its type {told.dtype} is neither numbers nor strings of up to {limits.item_nbytes} bytes")
+    if not 1 <= len(told.shape) <= limits.axes or any(length < 0 for length in told.shape):
+        raise Refused(f"it has {len(told.shape)} axes")
+    if max(1, *told.shape) * size > limits.dataset_nbytes or prod(told.shape) * size > limits.dataset_nbytes:
+        raise Refused(f"its shape {told.shape} has more than {limits.dataset_nbytes >> 40} TiB of samples")
+    if len(told.fill) != size:
+        raise Refused("its fill value is not one element")
+
+
+def _require_values(told: Description, values: NDArray[np.generic], limits: Limits) -> None:
+    if values.dtype != told.dtype or values.shape != told.shape or values.nbytes > limits.inline_nbytes:
+        raise Refused("its samples do not have its type and shape, or are too many to copy")
+
+
+def _require_chunks(
+    told: Description, chunk_shape: tuple[int, ...], rows: NDArray[np.void], file_nbytes: int, limits: Limits
+) -> None:
+    """Check sizes before places: they bound what reading it will take."""
+    if len(chunk_shape) != len(told.shape) or any(length < 1 for length in chunk_shape):
+        raise Refused(f"its chunks of the shape {chunk_shape} do not fit its shape")
+    if len(told.filters) > limits.filters or any(len(step.values) > FILTER_VALUES for step in told.filters):
+        raise Refused("it has more filters, or more values of one, than are allowed")
+    try:
+        require_known(told.filters)
+    except UnknownFilter as error:
+        raise Refused(f"its {error}") from error
+    if rows.dtype != ROW or rows.shape != (prod(grid_of(told.shape, chunk_shape)),):
+        raise Refused("its chunk index has not one row for each chunk")
+    written = rows[rows["byte_offset"] != MISSING]
+    chunk_nbytes = prod(chunk_shape) * told.dtype.itemsize
+    if len(written) and chunk_nbytes > limits.chunk_nbytes:  # one that was never written costs nothing
+        raise Refused(f"its chunks of {chunk_nbytes} bytes are larger than {limits.chunk_nbytes >> 20} MiB")
+    most = max(GROWS_TO_AT_MOST * chunk_nbytes + 4096, chunk_nbytes) if told.filters else chunk_nbytes
+    ends = written["byte_offset"] + written["nbytes"]
+    if (ends < written["byte_offset"]).any() or (ends > np.uint64(file_nbytes)).any():
+        raise Refused(f"its chunk index is damaged: it has chunks beyond the end of the file ({file_nbytes} bytes)")
+    if (written["nbytes"] == 0).any() or (written["nbytes"] > most).any():
+        raise Refused("its chunk index is damaged: it has chunks that are stored in no, or in too many, bytes")
+
+
+def require_blocks(told: Description, blocks: NDArray[np.generic]) -> None:
+    """Raise Refused unless these can be the first and last values of blocks of times."""
+    rows_per_block = told.chunk_shape[0] if told.chunk_shape else BLOCK_ROWS
+    if told.dtype.kind not in "iuf" or len(told.shape) != 1:
+        raise Refused("its times are not one number each")
+    if blocks.dtype != told.dtype or blocks.shape != (-(-told.shape[0] // rows_per_block), 2):
+        raise Refused("its times are not told as blocks of rows")
+
+
+def require_array(array: FoundArray, told: Description, limits: Limits) -> None:
+    """Raise Refused unless an array is a part of its dataset, and its numbers have one meaning."""
+    require_name(array.source_path, "path", limits)
+    require_name(array.name, "name", limits)
+    require_name(array.units or "", "unit", limits)
+    if array.first_row < 0 or array.n_samples < 0 or array.first_row + array.n_samples > told.shape[0]:
+        raise Refused("its rows are not all in its dataset")
+    n_channels = told.shape[1] if len(told.shape) == 2 else 1
+    if array.calibration is not None:
+        _require_calibration(array.calibration, told, n_channels)
+    if array.channel_names is not None:
+        if len(array.channel_names) != n_channels:
+            raise Refused("its channels are not as many as their names")
+        for name in array.channel_names:
+            require_name(name, "channel's name", limits)
+
+
+def _require_calibration(told: Calibration, dataset: Description, n_channels: int) -> None:
+    if len(told.gain) not in (1, n_channels) or not all(map(isfinite, (*told.gain, told.offset))):
+        raise Refused("its calibration is not one number, or one for each channel")
+    if dataset.dtype.kind not in "biuf":
+        raise Refused("its text has a calibration")
