@@ -27,6 +27,8 @@ class Limits:
     """How often the whole file may be fetched, …"""
     more_fetched_nbytes: int = 256 * MEBIBYTE
     """… and how much beyond that."""
+    range_nbytes: int = 4096
+    """What a range counts at least: a store takes money for each."""
     request_ranges: int = 4096
     """Ranges in one request."""
     request_nbytes: int = 64 * MEBIBYTE

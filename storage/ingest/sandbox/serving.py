@@ -68,7 +68,7 @@ class PinnedFile:
                 raise Overasked("asked for bytes that are not in its file")
             ranges.append(ByteRange(*pair))
         nbytes = sum(part.nbytes for part in ranges)
-        self._left_nbytes -= nbytes
+        self._left_nbytes -= sum(max(part.nbytes, self._limits.range_nbytes) for part in ranges)
         if nbytes > self._limits.request_nbytes or self._left_nbytes < 0:
             raise Overasked("asked for more bytes than parsing its file can need")
         return ranges
