@@ -94,12 +94,25 @@ class ServerProcess:
         end, of_child = socket.socketpair()
         watch, of_server = socket.socketpair()
         with end, watch:
-            with of_child, of_server, self._lock:
-                try:
-                    socket.send_fds(self._running(), [b"f"], [of_child.fileno(), of_server.fileno()])
-                except OSError as error:
-                    raise ServerGone from error
-            yield Child(end, watch)
+            with of_child, of_server:
+                control = self._hand_over(of_child.fileno(), of_server.fileno())
+            try:
+                yield Child(end, watch)
+            except ServerGone:
+                with self._lock:
+                    if self._control is control:  # else another thread has seen to it
+                        self._end()
+                raise
+
+    def _hand_over(self, *descriptors: int) -> socket.socket:
+        with self._lock:
+            control = self._running()
+            try:
+                socket.send_fds(control, [b"f"], descriptors)
+            except OSError as error:
+                self._end()
+                raise ServerGone from error
+            return control
 
     def close(self) -> None:
         """End the server and all that it has forked."""

@@ -1,0 +1,321 @@
+"""What the parent believes: forged findings of every kind are lies, and honest ones come out as they went in."""
+
+from __future__ import annotations
+
+import socket
+from copy import deepcopy
+from datetime import UTC, datetime
+
+import numpy as np
+import orjson
+import pytest
+
+from storage.calibration import Calibration
+from storage.hdf5.chunk_index import MISSING
+from storage.hdf5.file import Description
+from storage.hdf5.filters import Filter
+from storage.hdf5.packed_index import ROW
+from storage.ingest.found import Found, FoundArray, FoundObject, Refusal
+from storage.ingest.sandbox import findings
+from storage.ingest.sandbox.limits import Limits
+from storage.ingest.sandbox.messages import Channel
+from storage.ingest.sandbox.verified import Findings, Lie
+
+FILE_NBYTES = 10_000
+
+
+def honest():
+    """Findings of each kind: chunked, contiguous, copied; a signal, times, labels."""
+    rows = np.array([(2000, 100, 0), (MISSING, 0, 0), (2100, 50, 1)], ROW)
+    signal = Description(
+        np.dtype(">i2"), (25, 2), b"\0\1", chunk_shape=(10, 2), filters=(Filter(2, (2,)), Filter(1, (4,))), chunks=rows
+    )
+    labels = np.array([b"one", b"two"])
+    found = Found(refusals=[Refusal("/other", "it is a picture")])
+    found.datasets = {
+        "/signal": signal,
+        "/times": Description(np.dtype("<f8"), (25,), bytes(8), byte_offset=5000),
+        "/labels": Description(labels.dtype, (2,), bytes(3), values=labels),
+        "/moments": Description(np.dtype("<f8"), (2,), bytes(8), values=np.array([0.5, 1.5])),
+    }
+    found.blocks = {"/times": np.array([[0.0, 1.0]]), "/moments": np.array([[0.5, 1.5]])}
+    calibration = Calibration((1.0, 0.5), 0.25)
+    found.arrays = {
+        "/signal": FoundArray("/signal", "/signal", "signal", 25, 0, "mV", calibration, ["left", "right"]),
+        "/times": FoundArray("/times", "/times", "times", 25, units="s"),
+        "/labels": FoundArray("/labels", "/labels", "labels", 2),
+        "/moments": FoundArray("/moments", "/moments", "moments", 2, units="s"),
+    }
+    moment = datetime(2020, 2, 3, 4, 5, 6, tzinfo=UTC)
+    annotations = {"a": "ä\nb", "n": 2**63, "x": [1.5, None, {"deep": True}]}
+    t_start = {"t_start": 0.0, "t_start_units": "s"}
+    found.objects = [
+        FoundObject("block", "/", {"name": "b", "filedatetime": moment, "annotations": annotations}),
+        FoundObject("segment", "/", {"name": "s", "filedatetime": None, "annotations": {}}, {"block": "/"}),
+        FoundObject(
+            "analogsignalarray",
+            "/signal",
+            {"name": "a", **t_start, "sampling_rate": 20.0, "sampling_rate_units": "kHz", "annotations": {}},
+            {"segment": "/"},
+            {"signal": "/signal"},
+        ),
+        FoundObject(
+            "irsaanalogsignal",
+            "/irregular",
+            {"name": "i", **t_start, "annotations": {}},
+            {"segment": "/"},
+            {"signal": "/signal", "times": "/times"},
+        ),
+        FoundObject(
+            "eventarray", "/e", {"annotations": {}}, {"segment": "/"}, {"labels": "/labels", "times": "/moments"}
+        ),
+    ]
+    return found
+
+
+def messages(found):
+    """What a process sends of findings, as it arrives."""
+    here, there = socket.socketpair()
+    with here, there:
+        findings.send(Channel(here, max_message_nbytes=0, max_nbytes=0), found)
+        channel = Channel(there, max_message_nbytes=1 << 20, max_nbytes=1 << 20)
+        while "end" not in (message := channel.receive())[0]:
+            yield message
+
+
+def taken(told, limits=None):
+    """Return what the parent makes of messages."""
+    believed = Findings(FILE_NBYTES, limits or Limits())
+    for message, parts in told:
+        (kind,) = message.keys() - {"parts"}
+        believed.take(kind, message[kind], parts)
+    return believed.found
+
+
+def as_values(found):
+    """Findings as values that can be compared."""
+    datasets = {
+        path: (told.dtype.str, told.shape, told.fill, told.byte_offset, told.chunk_shape, told.filters,
+               None if told.chunks is None else told.chunks.tolist(),
+               None if told.values is None else told.values.tolist())
+        for path, told in found.datasets.items()
+    }  # fmt: skip
+    blocks = {path: (blocks.dtype.str, blocks.tolist()) for path, blocks in found.blocks.items()}
+    return datasets, blocks, found.arrays, found.objects, found.refusals
+
+
+def test_honest_findings_come_out_as_they_went_in():
+    found = findings.fit(honest(), FILE_NBYTES, Limits())
+    assert as_values(found) == as_values(honest())
+    assert as_values(taken(messages(found))) == as_values(honest())
+
+
+def item(kind, number=0, **changes):
+    return kind, number, changes
+
+
+def array(**changes):
+    return item("array", 0, **changes)
+
+
+def dataset(**changes):
+    return item("dataset", 0, **changes)
+
+
+def fields(number, **changes):
+    return item("object", number, fields=changes)
+
+
+def rows(*changed):
+    """Replace the rows of the chunk index."""
+    return "rows", 0, np.array(list(changed), ROW).tobytes()
+
+
+FORGED = {
+    "an array of no dataset": array(dataset="/none"),
+    "an array past its dataset": array(n_samples=26),
+    "an array that begins past its dataset": array(first_row=1),
+    "an array of negative length": array(n_samples=-1),
+    "an array before its dataset": array(first_row=-1, n_samples=3),
+    "a length that is no whole number": array(n_samples=2.5),
+    "a length that is a truth": array(n_samples=True),
+    "an endless length": array(n_samples=2**63),
+    "a name with a line": array(name="a\nb"),
+    "a name with an escape": array(name="\x1b[31m"),
+    "a name with NUL": array(name="a\0b"),
+    "a name that turns the writing": array(name="a\u202eb"),
+    "a name of 100 kB": array(name="x" * 100_000),
+    "a name that is a number": array(name=5),
+    "a path with a line": array(source_path="/a\r"),
+    "a unit with an escape": array(units="\x1b"),
+    "a unit that is a list": array(units=["mV"]),
+    "a gain that is no number": array(calibration={"gain": ["1", 2.0], "offset": 0.0}),
+    "a gain that is None": array(calibration={"gain": [None, 1.0], "offset": 0.0}),
+    "a gain for a third channel": array(calibration={"gain": [1.0, 1.0, 1.0], "offset": 0.0}),
+    "no gain": array(calibration={"gain": [], "offset": 0.0}),
+    "an offset that is none": array(calibration={"gain": [1.0], "offset": None}),
+    "too few names of channels": array(channel_names=["a"]),
+    "names of channels that are numbers": array(channel_names=[1, 2]),
+    "objects": dataset(dtype="|O"),
+    "pickled objects": dataset(dtype="O"),
+    "a record": dataset(dtype="i4,i4"),
+    "a type of another size": dataset(dtype="<i4"),
+    "complex numbers": dataset(dtype="<c8"),
+    "a type that is a list": dataset(dtype=[["a", "<i4"]]),
+    "a type of 16 bytes": dataset(dtype="<f16"),
+    "a shape that is negative": dataset(shape=[-25, 2]),
+    "a shape that is too large for its rows": dataset(shape=[2**40, 2]),
+    "a shape of no axes": dataset(shape=[]),
+    "a shape of 40 axes": dataset(shape=[1] * 40, chunk_shape=[1] * 40),
+    "a shape with text": dataset(shape=["25", 2]),
+    "a chunk of 2 GiB": dataset(chunk_shape=[2**30, 2], shape=[2**31, 2]),
+    "a chunk of nothing": dataset(chunk_shape=[0, 2]),
+    "a chunk of other axes": dataset(chunk_shape=[10]),
+    "an unknown filter": dataset(filters=[[32_999, []]]),
+    "a filter that is not undone": dataset(filters=[[4, [1, 2]]]),
+    "a filter without its values": dataset(filters=[[2, []]]),
+    "a filter with text": dataset(filters=[["1", []]]),
+    "a thousand filters": dataset(filters=[[1, [4]]] * 1000),
+    "a fill value of another size": dataset(fill="00"),
+    "a fill value that is no hex": dataset(fill="zz"),
+    "chunks and an offset": dataset(byte_offset=5),
+    "chunks and samples": dataset(is_inline=True),
+    "chunks that are not told": dataset(chunk_shape=None),
+    "a dataset twice": dataset(path="/times"),
+    "an index that is too short": rows((2000, 100, 0)),
+    "an index that is too long": rows(*[(2000, 100, 0)] * 4),
+    "a chunk past the end": rows((9950, 100, 0), (2000, 1, 0), (2000, 1, 0)),
+    "a chunk far past the end": rows((2**63, 100, 0), (2000, 1, 0), (2000, 1, 0)),
+    "a chunk that wraps around": rows((2**64 - 50, 100, 0), (2000, 1, 0), (2000, 1, 0)),
+    "a chunk of no bytes": rows((2000, 0, 0), (2000, 1, 0), (2000, 1, 0)),
+    "a chunk of too many bytes": rows((1, 9000, 0), (2000, 1, 0), (2000, 1, 0)),
+    "an index of half a row": ("rows", 0, b"x" * 47),
+    "an offset past the end": item("dataset", 1, byte_offset=9801),
+    "a negative offset": item("dataset", 1, byte_offset=-1),
+    "an offset that is no number": item("dataset", 1, byte_offset="5"),
+    "filters without chunks": item("dataset", 1, filters=[[1, [4]]]),
+    "samples of another shape": item("dataset", 2, shape=[3]),
+    "samples of another type": item("dataset", 2, dtype="|S4"),
+    "blocks of no dataset": item("blocks", 0, whole="/none"),
+    "blocks of text": item("blocks", 0, whole="/labels"),
+    "blocks of two axes": item("blocks", 0, whole="/signal"),
+    "an unknown type": item("object", 0, type_name="user"),
+    "an object twice": item("object", 1, type_name="block"),
+    "a parent that is not there": item("object", 1, parents={"block": "/none"}),
+    "a parent of a type that has no such children": item("object", 2, parents={"block": "/"}),
+    "a parent that is a list": item("object", 1, parents={"block": ["/"]}),
+    "an array that is not there": item("object", 2, arrays={"signal": "/none"}),
+    "an array in a field that is none": item("object", 2, arrays={"owner": "/signal"}),
+    "times that are not told to be sorted": item("object", 3, arrays={"signal": "/signal", "times": "/signal"}),
+    "arrays of several lengths": item("object", 3, arrays={"signal": "/signal", "times": "/moments"}),
+    "another's guid": fields(0, guid="0" * 40),
+    "another's id": fields(0, id=1),
+    "an owner": fields(0, owner_id=1),
+    "a safety level": fields(0, safety_level=1),
+    "a state": fields(0, current_state=20),
+    "another file": fields(0, file_id=1),
+    "another segment": fields(2, segment_id=1),
+    "a column that is none": fields(0, password=1),
+    "a date that is none": fields(0, filedatetime="yesterday"),
+    "a date without a zone": fields(0, filedatetime="2020-01-01T00:00:00"),
+    "an index that is a fraction": fields(0, index=1.5),
+    "an index that is too large": fields(0, index=2**40),
+    "a name that is None": fields(0, name=None),
+    "a name that is a dictionary": fields(0, name={}),
+    "a rate that is None, as NaN arrives": fields(2, sampling_rate=None),
+    "a rate of 0": fields(2, sampling_rate=0.0),
+    "a negative rate": fields(2, sampling_rate=-1.0),
+    "a rate that is text": fields(2, sampling_rate="20"),
+    "an endless rate": fields(2, sampling_rate=1e300),
+    "an endless start": fields(2, t_start=1e300),
+    "a unit of rates that is none": fields(2, sampling_rate_units="furlong"),
+    "a unit of times that is none": fields(2, t_start_units="Hz"),
+    "a unit longer than its column": fields(2, t_start_units="s" + " " * 20),
+    "annotations that are a list": fields(0, annotations=[1]),
+    "annotations with an escape": fields(0, annotations={"a": {"b": ["\x1b[2J"]}}),
+    "annotations with an odd key": fields(0, annotations={"a\nb": 1}),
+    "annotations that are long": fields(0, annotations={"a": "x" * 10_000}),
+    "deep annotations": fields(0, annotations={"a": [[[[[[[[[[1]]]]]]]]]]}),
+    "a reason with an escape": item("refusal", 0, whole=["/a", "\x1b"]),
+    "a reason that is a number": item("refusal", 0, whole=["/a", 1]),
+    "a refusal that is text": item("refusal", 0, whole="/abc"),
+    "an object that is a list": item("object", 0, whole=[1]),
+    "an array that is None": item("array", 0, whole=None),
+    "a dataset that is text": item("dataset", 0, whole="/signal"),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_forged_finding_is_a_lie(name):
+    kind, number, change = FORGED[name]
+    told = [(deepcopy(message), parts) for message, parts in messages(honest())]
+    same_kind = [place for place, (message, _) in enumerate(told) if ("dataset" if kind == "rows" else kind) in message]
+    message, _ = told[same_kind[number]]
+    if kind == "rows":
+        told[same_kind[number]] = message, [memoryview(change)]
+    elif "whole" in change:
+        message[kind] = change["whole"]
+    else:
+        for key, value in change.items():
+            message[kind][key] = message[kind][key] | value if key == "fields" else value
+    orjson.dumps(message)  # it can be sent
+    with pytest.raises(Lie):
+        taken(told)
+
+
+@pytest.mark.parametrize("missing", ["name", "filedatetime"])
+def test_a_missing_field_is_a_lie_where_it_is_required(missing):
+    told = list(messages(honest()))
+    block = next(message for message, _ in told if "object" in message)
+    del block["object"]["fields"][missing]
+    if missing == "filedatetime":
+        assert taken(told).objects[0].fields["name"] == "b"
+    else:
+        with pytest.raises(Lie):
+            taken(told)
+
+
+@pytest.mark.parametrize("limits", [{"items": 3}, {"refusals": 0}, {"axes": 1}, {"filters": 1}, {"chunk_nbytes": 39}])
+def test_more_than_is_allowed_is_a_lie(limits):
+    with pytest.raises(Lie):
+        taken(messages(honest()), Limits(**limits))
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "left"),
+    [
+        (lambda found: found.datasets["/signal"].chunks.__setitem__(0, (9999, 5, 0)), "/signal", 3),
+        (lambda found: found.datasets["/signal"].chunks.__setitem__(0, (9, 9000, 0)), "/signal", 3),
+        (lambda found: found.arrays.update({"/labels": FoundArray("/labels", "/labels", "x" * 3000, 2)}), "/labels", 4),
+        (lambda found: found.objects[0].fields.update(annotations={"a": object()}), "/", 0),
+    ],
+)
+def test_an_honest_process_leaves_out_what_the_parent_would_not_take(change, path, left):
+    found = honest()
+    change(found)
+    fit = findings.fit(found, FILE_NBYTES, Limits())
+    assert [one.path for one in fit.refusals] == ["/other", path]
+    assert len(fit.objects) == left
+    assert as_values(taken(messages(fit))) == as_values(fit)
+
+
+def test_what_is_only_shown_is_written_out_and_cut():
+    found = honest()
+    found.refusals.append(Refusal("/x\x1b[2J" + "y" * 10_000, "not\nthis\u202e" + "z" * 10_000))
+    annotations = {"key\n": "text\x1b\n", "odd": float("nan"), "long": "x" * 100_000, "big": 2**70}
+    found.objects[0].fields["annotations"] = {**annotations, "\ud800": "\udfff"}
+    fit = taken(messages(findings.fit(found, FILE_NBYTES, Limits())))
+    assert fit.refusals[1].path.startswith(r"/x\x1b[2Jyyy") and len(fit.refusals[1].path) <= 500
+    assert fit.refusals[1].reason.startswith(r"not\nthis\u202ezzz") and len(fit.refusals[1].reason) <= 1000
+    shown = fit.objects[0].fields["annotations"]
+    assert shown[r"key\n"] == "text\\x1b\n" and shown["odd"] is None and shown["big"] is None
+    assert shown["long"].endswith("(cut)") and shown[r"\ud800"] == r"\udfff"
+
+
+def test_more_objects_than_are_taken_refuse_the_file_and_more_refusals_are_summed_up():
+    found = honest()
+    found.refusals *= 5
+    with pytest.raises(Exception, match="more than 4 objects"):
+        findings.fit(found, FILE_NBYTES, Limits(items=4))
+    fit = findings.fit(found, FILE_NBYTES, Limits(refusals=3))
+    assert len(fit.refusals) == 3 and "5 in all" in fit.refusals[-1].reason
