@@ -1,7 +1,8 @@
 """What libhdf5 will read below each node of a chunk index, in each of the structures that HDF5 has for one.
 
 Nothing here is trusted or needed: a node that is not what it says has nothing below it, and libhdf5 judges it. But
-one that leads back up is refused here, because libhdf5 would follow it until its stack ends.
+one that leads back up is refused here, because libhdf5 would follow it until its stack ends, and so is one of which it
+would tell other chunks than it reads.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from storage.errors import Refused
 
@@ -55,29 +58,44 @@ def _btree1(content: bytes, level: int | None = None) -> list[Node]:
         return []
     if level not in (None, content[5]):
         raise Refused("its chunk index is damaged: a node of its B-tree is not one level below its parent")
-    if content[5] == 0:
-        return []
     (n_entries,) = struct.unpack_from("<H", content, 6)
-    children = next(_btree1_children(content, n_entries), [])
+    fitting = list(_btree1_axes(content, n_entries))
+    sound = [n_axes for n_axes in fitting if _are_keys_sorted(content, n_entries, n_axes)]
+    if fitting and not sound:
+        # libhdf5 tells all chunks of such a node, but does not find them when it reads: it would give fill values.
+        raise Refused("its chunk index is damaged: the chunks in a node of its B-tree are not in order")
+    if content[5] == 0 or not sound:
+        return []
+    addresses = _entries(content, n_entries, sound[0], 8 + 8 * sound[0])
     of_child = partial(_btree1, level=content[5] - 1)
-    return [Node(address, len(content), of_child) for address in children]
+    return [Node(address, len(content), of_child) for address in addresses.tolist()]
 
 
-def _btree1_children(content: bytes, n_entries: int) -> Iterator[list[int]]:
-    """Yield the addresses for each number of axes that fits; the length of a node and its keys leave one, as a rule."""
+def _btree1_axes(content: bytes, n_entries: int) -> Iterator[int]:
+    """Yield each number of axes that the length of a node allows; that leaves one, as a rule."""
     for n_axes in range(2, MAX_RANK + 2):
         key_nbytes = 8 + 8 * n_axes
-        step = key_nbytes + ADDRESS.itemsize
-        places, rest = divmod(len(content) - 24 - key_nbytes, step)
+        places, rest = divmod(len(content) - 24 - key_nbytes, key_nbytes + ADDRESS.itemsize)
         if places < 2:
             return
-        if rest or places % 2 or n_entries > places:
-            continue
-        # The last axis of a key is that of the bytes of one element, along which there is one chunk.
-        last_axis = np.ndarray((n_entries,), ADDRESS, content, 24 + key_nbytes - 8, (step,))
-        addresses = np.ndarray((n_entries,), ADDRESS, content, 24 + key_nbytes, (step,))
-        if not last_axis.any() and addresses.all():
-            yield addresses.tolist()
+        if not rest and places % 2 == 0 and n_entries <= places:
+            yield n_axes
+
+
+def _are_keys_sorted(content: bytes, n_entries: int, n_axes: int) -> bool:
+    """Tell whether the keys of a node rise, as its addresses say that there is something."""
+    # The last axis of a key is that of the bytes of one element, along which there is one chunk.
+    last_axis, addresses = (_entries(content, n_entries, n_axes, 8 * n_axes + more) for more in (0, 8))
+    if last_axis.any() or not addresses.all():
+        return False
+    step = 8 + 8 * n_axes + ADDRESS.itemsize
+    keys = np.ndarray((n_entries, n_axes), ADDRESS, content, 24 + 8, (step, 8)).tolist()
+    return all(key < following for key, following in pairwise(keys))
+
+
+def _entries(content: bytes, n_entries: int, n_axes: int, offset: int) -> NDArray[np.uint64]:
+    """Return a number of each entry of a node: that many bytes after the beginning of its key."""
+    return np.ndarray((n_entries,), ADDRESS, content, 24 + offset, (8 + 8 * n_axes + ADDRESS.itemsize,))
 
 
 @dataclass(frozen=True, slots=True)

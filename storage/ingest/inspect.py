@@ -20,6 +20,9 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 USER_BLOCKS = (0, 512, 1024, 2048, 4096, 8192)
 """Where HDF5 looks for its signature, as far as files are made in earnest."""
 
+ADDRESSES = {0: 24, 1: 28, 2: 12, 3: 12}
+"""Where the addresses begin in each version of the super block; the third is that of the end of the file."""
+
 
 def inspect(content: BinaryIO, name: str, options: hdf5.PlainOptions, progress: DatasetProgress = untold) -> Found:
     """Find everything in a file that can be served.
@@ -50,7 +53,7 @@ def check(content: BinaryIO, progress: DatasetProgress = untold) -> Found:
 
 @contextmanager
 def _opened(content: BinaryIO) -> Iterator[h5py.File]:
-    if not _is_hdf5(content):
+    if _signature(content) is None:
         raise Refused("it is not an HDF5 file")
     try:
         file = h5py.File(content, "r")
@@ -60,9 +63,24 @@ def _opened(content: BinaryIO) -> Iterator[h5py.File]:
         yield file
 
 
-def _is_hdf5(content: BinaryIO) -> bool:
+def _signature(content: BinaryIO) -> int | None:
+    """Return where the signature of HDF5 is."""
     for offset in USER_BLOCKS:
         content.seek(offset)
         if content.read(len(SIGNATURE)) == SIGNATURE:
-            return True
-    return False
+            return offset
+    return None
+
+
+def told_end(content: BinaryIO) -> int | None:
+    """Return where an HDF5 file says that it ends, beyond which libhdf5 reads nothing; None where it does not say."""
+    start = _signature(content)
+    if start is None:
+        return None
+    content.seek(start)
+    block = content.read(64)
+    if len(block) < 64 or block[8] not in ADDRESSES:
+        return None
+    width = block[13] if block[8] < 2 else block[9]
+    place = ADDRESSES[block[8]] + 2 * width
+    return int.from_bytes(block[place : place + width], "little") if width in (2, 4, 8) else None

@@ -39,7 +39,11 @@ def reader_of(store, *, chunk_nbytes=64 << 20):
 def stored_dataset(store, key, content, path):
     """Describe the dataset at ``path`` of the file that lies under ``key``, and store its sidecar."""
     with h5py.File(io.BytesIO(content), "r") as file:
-        found = describe(file[path])
+        return described_dataset(store, key, describe(file[path]))
+
+
+def described_dataset(store, key, found):
+    """Store the sidecar of a dataset that was described before."""
     arrays = {"chunks": found.chunks, "values": found.values}
     beside, offsets = sidecar.dump({name: array for name, array in arrays.items() if array is not None})
     beside_key = sidecar.new_key()

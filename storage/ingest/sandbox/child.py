@@ -19,7 +19,7 @@ from storage.errors import Refused
 from storage.hdf5.remote_file import RemoteFile
 from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.found import Found
-from storage.ingest.inspect import check, inspect
+from storage.ingest.inspect import check, inspect, told_end
 from storage.ingest.sandbox import findings, walls
 from storage.ingest.sandbox.limits import Limits
 from storage.ingest.sandbox.messages import Channel, Closed
@@ -62,7 +62,11 @@ def work(channel: Channel, task: dict[str, Any], beginning: bytes, limits: Limit
     try:
         found = _found(cast(BinaryIO, content), task, Telling(channel))
         content.raise_failure()
-        findings.send(channel, findings.fit(found, task["nbytes"], limits))
+        end = told_end(cast(BinaryIO, content))
+        fit = findings.fit(found, task["nbytes"] if end is None else min(end, task["nbytes"]), limits)
+        if task["do"] == "check" and not fit.arrays:
+            raise Refused(fit.refusals[0].reason)
+        findings.send(channel, fit)
     except Refused as error:
         channel.send({"refused": findings.cleaned(str(error), limits.reason_length)})
     except MemoryError:

@@ -46,8 +46,9 @@ def fit(found: Found, file_nbytes: int, limits: Limits) -> Found:
             raise Refused(f"it has more than {limits.items} {what}")
     kept = Found(refusals=list(found.refusals))
     arrays = {path: _with_clean_texts(array, limits) for path, array in found.arrays.items()}
+    used = {array.dataset for array in arrays.values()}
     for path, told in found.datasets.items():
-        if _stands(kept, path, partial(_require_dataset, found, path, told, file_nbytes, limits)):
+        if path in used and _stands(kept, path, partial(_require_dataset, found, path, told, file_nbytes, limits)):
             kept.datasets[path] = told
     kept.blocks = {path: blocks for path, blocks in found.blocks.items() if path in kept.datasets}
     for path, array in arrays.items():

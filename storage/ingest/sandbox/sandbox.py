@@ -102,7 +102,10 @@ class Sandbox:
 
     def check(self, store: ObjectStore, key: str, stat: Stat, progress: DatasetProgress = untold) -> Found:
         """Find the one array in the root of an uploaded file; parameters and exceptions are those of ``inspect``."""
-        return self._run({"do": "check"}, store, key, stat, progress)
+        found = self._run({"do": "check"}, store, key, stat, progress)
+        if len(found.arrays) != 1 or found.objects:
+            raise Refused("the process that parsed it told of other things than one array")
+        return found
 
     def _run(self, told: dict[str, Any], store: ObjectStore, name: str, stat: Stat, progress: DatasetProgress) -> Found:
         task = {**told, "nbytes": stat.nbytes, "limits": asdict(self.limits), "walls": self._raised}

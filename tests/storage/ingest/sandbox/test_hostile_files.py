@@ -1,0 +1,389 @@
+"""Files made to do harm: each is refused with a reason, or served right; none takes longer than the limits."""
+
+from __future__ import annotations
+
+import io
+import logging
+import struct
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+from storage.errors import Refused
+from storage.hdf5 import sidecar
+from storage.ingest.formats.hdf5 import PlainOptions
+from storage.ingest.sandbox.limits import Limits
+from storage.ingest.sandbox.sandbox import Sandbox
+from storage.objectstore import ObjectStore
+from tests.storage.hdf5.many_chunks import write as write_many_chunks
+from tests.storage.stored import described_dataset, expected_of, read, reader_of
+
+CANARY = b"canary 5f3a9c71"
+LIMITS = Limits(cpu_s=15, wall_s=30)
+OPTIONS = PlainOptions((1.0, "Hz"))
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    found = Sandbox(LIMITS)
+    found.start()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def store(tmp_path):
+    return ObjectStore(f"file://{tmp_path}")
+
+
+@pytest.fixture
+def inspected(sandbox, store, tmp_path):
+    """What is found in a file that a function writes; with how long that may take."""
+
+    def inspected(write, name="a.h5", *, by=sandbox.inspect, timeout_s=LIMITS.wall_s, **creation):
+        if isinstance(write, bytes):
+            (tmp_path / name).write_bytes(write)
+        else:
+            with h5py.File(tmp_path / name, "w", **creation) as file:
+                write(file)
+        started = time.monotonic()
+        try:
+            options = () if by == sandbox.check else (OPTIONS,)
+            return by(store, name, store.stat(name), *options)
+        finally:
+            assert time.monotonic() - started < timeout_s
+
+    return inspected
+
+
+def nwb(file):
+    file.attrs.update(neurodata_type="NWBFile", nwb_version="2.6.0")
+    return file
+
+
+def series(parent, name, **creation):
+    group = parent.create_group(name)
+    group.attrs["neurodata_type"] = "TimeSeries"
+    if creation:
+        group.create_dataset("data", **creation).attrs["unit"] = "V"
+    group["starting_time"] = 0.0
+    group["starting_time"].attrs["rate"] = 10.0
+    return group
+
+
+def reasons(found):
+    return {one.path: one.reason for one in found.refusals}
+
+
+class TestOtherFiles:
+    """What HDF5 would read of other files of the machine is in no finding, no sidecar and no line of the log."""
+
+    @pytest.fixture
+    def secret(self, tmp_path):
+        (tmp_path / "secret").write_bytes(CANARY * 10)
+        with h5py.File(tmp_path / "secret.h5", "w") as file:
+            file["data"] = np.frombuffer(CANARY, "u1")
+            file["text"] = CANARY
+            file.create_group("group").attrs.update(neurodata_type=CANARY, description=CANARY)
+        return tmp_path
+
+    def assert_nothing_came_over(self, found, caplog):
+        kept = [repr((found.objects, found.arrays, found.refusals)).encode(), caplog.text.encode()]
+        for path, told in found.datasets.items():
+            parts = {"chunks": told.chunks, "values": told.values, "blocks": found.blocks.get(path)}
+            kept.append(sidecar.dump({name: part for name, part in parts.items() if part is not None})[0])
+        assert not any(CANARY in content for content in kept)
+        assert not any(str(list(CANARY))[1:-1].encode() in content for content in kept)
+
+    def test_external_samples(self, inspected, secret, caplog):
+        caplog.set_level(logging.DEBUG)
+
+        def write(file):
+            external = [(str(secret / "secret"), 0, len(CANARY))]
+            series(nwb(file), "s", shape=(len(CANARY),), dtype="u1", external=external)
+            series(file, "fine", data=np.arange(3.0))
+
+        found = inspected(write)
+        with h5py.File(secret / "a.h5") as file:
+            assert file["s/data"][...].tobytes() == CANARY  # which is what whoever opens it here would get
+        assert "in another file" in reasons(found)["/s"]
+        assert [one.source_path for one in found.objects] == ["/", "/", "/fine"]
+        self.assert_nothing_came_over(found, caplog)
+
+    def test_links_to_other_files(self, inspected, secret, caplog):
+        caplog.set_level(logging.DEBUG)
+        other = str(secret / "secret.h5")
+
+        def write(file):
+            nwb(file)
+            group = series(file, "s")
+            group["data"] = h5py.ExternalLink(other, "/data")
+            times = series(file, "t", data=np.arange(3.0))
+            del times["starting_time"]
+            times["timestamps"] = h5py.ExternalLink(other, "/data")
+            file["session_description"] = h5py.ExternalLink(other, "/text")
+            file["processing"] = h5py.ExternalLink(other, "/group")
+            file["soft"] = h5py.SoftLink("/processing")
+            names = series(file, "names", data=np.zeros((3, 2)))
+            names["electrodes"] = h5py.SoftLink("/elsewhere")
+            names["channel_conversion"] = h5py.ExternalLink(other, "/data")
+
+        found = inspected(write)
+        with h5py.File(secret / "a.h5") as file:
+            assert file["s/data"][...].tobytes() == CANARY and file["session_description"][()] == CANARY
+        assert reasons(found).keys() == {"/s", "/t", "/names"}
+        self.assert_nothing_came_over(found, caplog)
+
+    def test_plain_files_with_links(self, inspected, secret, caplog):
+        def write(file):
+            file["signal"] = np.arange(5.0)
+            file["other"] = h5py.ExternalLink(str(secret / "secret.h5"), "/data")
+
+        self.assert_nothing_came_over(inspected(write), caplog)
+
+    @pytest.mark.parametrize("own", [False, True])
+    def test_virtual_datasets_and_cycles_of_them(self, inspected, secret, caplog, own):
+        def virtual(file, source, name):
+            layout = h5py.VirtualLayout((10,), "u1")
+            layout[:] = h5py.VirtualSource(source, name, (10,))
+            return layout
+
+        def write(file):
+            nwb(file)
+            for name, source in (("a", "b"), ("b", "a"), ("c", "c")):
+                place = "." if own else str(secret / "secret.h5")
+                group = series(file, name)
+                group.create_virtual_dataset("data", virtual(file, place, f"/{source}/data" if own else "/data"))
+
+        found = inspected(write)
+        assert all("virtual" in reasons(found)[f"/{name}"] for name in "abc") and len(found.objects) == 2
+        self.assert_nothing_came_over(found, caplog)
+
+
+class TestTrees:
+    def test_groups_that_contain_themselves(self, inspected):
+        def write(file):
+            nwb(file)
+            a = file.create_group("a")
+            a["up"], a["self"] = file["/"], a
+            series(a, "s", data=np.arange(3.0))
+            file["again"] = a
+
+        found = inspected(write)
+        assert [one.type_name for one in found.objects] == ["block", "segment", "analogsignal"]
+
+    def test_three_thousand_nested_groups(self, inspected):
+        def write(file):
+            group = nwb(file)
+            for _ in range(3000):
+                group = group.create_group("g")
+                group.attrs["neurodata_type"] = "LabMetaData"
+            series(file, "s", data=np.arange(3.0))
+
+        found = inspected(write)
+        assert [one.type_name for one in found.objects] == ["block", "segment", "analogsignal"]
+
+    def test_a_billion_paths(self, inspected):
+        def write(file):
+            group = nwb(file)
+            for _ in range(30):
+                inner = group.create_group("left")
+                inner.attrs["neurodata_type"] = "ProcessingModule"
+                group["right"] = inner
+                group = inner
+            series(group, "s", data=np.arange(3.0))
+
+        found = inspected(write, timeout_s=5)
+        assert [one.type_name for one in found.objects] == ["block", "segment", "analogsignal"]
+
+    def test_more_series_than_are_taken(self, inspected, store):
+        few = Sandbox(Limits(items=50))
+
+        def write(file):
+            for number in range(60):
+                series(nwb(file), str(number), data=np.arange(3.0))
+
+        with pytest.raises(Refused, match="more than 50 objects"):
+            inspected(write, by=few.inspect)
+        few.close()
+
+
+class TestSizes:
+    def test_a_chunk_of_two_gigabytes_in_nine_kilobytes(self, inspected, store, tmp_path):
+        def write(file):
+            dataset = file.create_dataset("a", (2 << 30,), "u1", chunks=(2 << 30,), compression="gzip")
+            dataset.id.write_direct_chunk((0,), b"x" * 5000)
+
+        found = inspected(write)
+        assert (tmp_path / "a.h5").stat().st_size < 10_000
+        assert "larger than 128 MiB" in reasons(found)["/a"] and found.arrays == {}
+
+    def test_a_bomb_that_parsing_would_inflate(self, inspected):
+        """Times are read from end to end; a chunk of 3 GiB of them is more memory than is allowed."""
+
+        def write(file):
+            group = series(nwb(file), "s", data=np.zeros(3))
+            del group["starting_time"]
+            shape = (400 << 20,)
+            times = group.create_dataset("timestamps", shape, "f8", chunks=shape, compression="gzip")
+            times.id.write_direct_chunk((0,), b"x" * 5000)
+            del group["data"]
+            group.create_dataset("data", shape, "u1", chunks=(1 << 20,))
+
+        found = inspected(write)
+        assert reasons(found).keys() == {"/s"} and len(found.objects) == 2
+
+    def test_more_chunks_than_an_index_can_hold(self, inspected):
+        found = inspected(lambda file: file.create_dataset("a", (1 << 50,), "u1", chunks=(1,)))
+        assert "chunks, more than" in reasons(found)["/"]
+
+    def test_an_index_too_large_to_be_told(self, inspected):
+        """Fifty million chunks that were never written: their rows alone are more than a process may say."""
+        with pytest.raises(Refused, match=r"said more than is allowed|needs more memory"):
+            inspected(lambda file: file.create_dataset("a", (49_000_000,), "u1", chunks=(1,)))
+
+    def test_petabytes_that_were_never_written(self, inspected):
+        found = inspected(lambda file: file.create_dataset("a", (1 << 60,), "u1"))
+        assert "64 TiB" in reasons(found)["/a"]
+
+    def test_an_index_of_a_million_chunks_passes(self, inspected):
+        content = write_many_chunks((2 * 1_300_000,), (2,), written=set(range(0, 1_300_000, 13)), nbytes=8)
+        found = inspected(content)
+        assert len(found.datasets["/signal"].chunks) == 1_300_000
+
+    def test_text_of_megabytes(self, inspected):
+        def write(file):
+            nwb(file).create_dataset("session_description", data="x" * (5 << 20))
+            group = series(file, "s", data=np.arange(3.0))
+            group.attrs.create("description", "y" * 60_000)
+            group["comments"] = "z" * (5 << 20)
+
+        found = inspected(write)
+        assert max(len(str(one.fields)) for one in found.objects) < 20_000
+        assert found.refusals == []
+
+
+def chunked_content():
+    """A file of four chunks, and the places in it of the number and length of each one's bytes."""
+    memory = io.BytesIO()
+    with h5py.File(memory, "w") as file:
+        dataset = file.create_dataset("a", data=np.arange(4000.0), chunks=(1000,), compression="gzip")
+        chunks = [dataset.id.get_chunk_info(number) for number in range(4)]
+    content = memory.getvalue()
+    return content, [(content.index(struct.pack("<Q", one.byte_offset)), one) for one in chunks]
+
+
+class TestIndices:
+    @pytest.mark.parametrize("offset", [0, 1, 1 << 30, 2**63 - 1, 2**63, 2**64 - 2, -1])
+    def test_lying_offsets(self, inspected, store, offset):
+        content, places = chunked_content()
+        place, chunk = places[2]
+        offset = len(content) - chunk.size + 1 if offset == -1 else offset
+        lying = content[:place] + struct.pack("<Q", offset) + content[place + 8 :]
+        self.refused_or_read_right(inspected, store, lying, must_refuse=offset > len(content) - chunk.size)
+
+    @pytest.mark.parametrize("nbytes", [0, 1, 50_000_000, 2**31, 2**32 - 1])
+    def test_lying_sizes(self, inspected, store, nbytes):
+        content, places = chunked_content()
+        place, chunk = places[2]
+        key = content.rindex(struct.pack("<IIQQ", chunk.size, 0, 2000, 0), 0, place)
+        lying = content[:key] + struct.pack("<I", nbytes) + content[key + 4 :]
+        self.refused_or_read_right(inspected, store, lying, must_refuse=nbytes != 1)
+
+    def refused_or_read_right(self, inspected, store, content, *, must_refuse):
+        try:
+            found = inspected(content)
+        except Refused:
+            return
+        if must_refuse:
+            assert found.arrays == {} and "damaged" in reasons(found)["/a"]
+            return
+        for path, told in found.datasets.items():
+            dataset = described_dataset(store, "a.h5", told)
+            with pytest.raises(Exception, match=r"damaged|changed"):
+                read(reader_of(store), stored_array_of(dataset))
+            with pytest.raises(OSError, match="read"):
+                expected_of(content, path)
+
+    def test_a_node_of_the_index_that_leads_to_itself(self, inspected):
+        """Which libhdf5 by itself walks for ever."""
+        content = bytearray(write_many_chunks((2 * 500,), (2,), nbytes=20, compression="gzip"))
+        roots = [place for place in range(len(content)) if content.startswith(b"TREE\x01\x01", place)]
+        (root,) = roots
+        first_child = root + 24 + 8 + 16
+        assert content[struct.unpack_from("<Q", content, first_child)[0] :].startswith(b"TREE\x01\x00")
+        struct.pack_into("<Q", content, first_child, root)
+        with pytest.raises(Refused) as told:
+            found = inspected(bytes(content))
+            assert found.arrays == {}
+            raise Refused(reasons(found)["/"])
+        assert "damaged" in str(told.value) or "processor time" in str(told.value)
+
+
+def stored_array_of(dataset):
+    from storage.reader import StoredArray
+
+    return StoredArray(dataset, first_row=0, n_samples=dataset.shape[0])
+
+
+class TestNames:
+    NAMES = (
+        b"..", rb"..\..\..\etc\passwd", b"a\nb", b"a\r\tb", b"\x1b[2J\x1b]0;owned\x07", b"\xff\xfe",
+        "\u202egpj".encode(), b"$(touch canary)", b"'; DROP TABLE datafile; --", b"<img src=x onerror=alert(1)>",
+        b"%00%s%n", b"x" * 1000,
+    )  # fmt: skip
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_of_datasets_are_written_out(self, inspected, sandbox, name):
+        def write(file):
+            h5py.h5d.create(file.id, name, h5py.h5t.NATIVE_DOUBLE, h5py.h5s.create_simple((5,)))
+
+        (array,) = inspected(write, by=sandbox.check).arrays.values()
+        assert array.name == array.source_path.removeprefix("/")
+        assert not any(ord(letter) < 32 or letter == "\u202e" for letter in array.name)
+        assert array.name.encode() == name or "\\" in array.name
+
+    def test_of_100_kb_are_refused(self, inspected, sandbox):
+        def write(file):
+            file.create_dataset("x" * 60_000, data=np.arange(5.0))
+            file["s"] = file["x" * 60_000]
+            series(nwb(file), "y" * 60_000, data=np.arange(3.0))
+
+        found = inspected(write)
+        assert [len(one.path) <= 500 for one in found.refusals] == [True] and "2000 bytes" in found.refusals[0].reason
+        with pytest.raises(Refused, match="2000 bytes"):
+            inspected(lambda file: file.create_dataset("x" * 60_000, data=1.0), by=sandbox.check)
+
+    def test_two_that_are_written_out_alike_do_not_get_each_others_samples(self, inspected):
+        def write(file):
+            nwb(file)
+            for number, name in enumerate((b"\xff", rb"\xff", b"a\nb", rb"a\nb")):
+                group = h5py.Group(h5py.h5g.create(file.id, name))
+                group.attrs["neurodata_type"] = "TimeSeries"
+                group["data"] = np.arange(3.0 + number)
+                group["starting_time"] = 0.0
+                group["starting_time"].attrs["rate"] = 10.0
+
+        found = inspected(write)
+        assert sorted(one.source_path for one in found.objects if one.arrays) == [r"/\xff", r"/a\nb"]
+        assert len(found.refusals) == 2 and all("same path" in one.reason for one in found.refusals)
+        for path, told in found.datasets.items():
+            assert found.arrays[path].n_samples == told.shape[0]
+
+    @pytest.mark.parametrize("text", [b"a\0b", b"\xff\xfe", b"\x1b[2J\n", b"x" * 60_000, "\u202e".encode()])
+    def test_of_units_and_attributes(self, inspected, sandbox, text):
+        def write(file):
+            file["a"] = np.arange(5.0)
+            h5py.h5a.create(file["a"].id, b"units", h5py.h5t.C_S1, h5py.h5s.create(h5py.h5s.SCALAR))
+            file["a"].attrs["units"] = np.void(text) if b"\0" in text else np.bytes_(text)
+            file["a"].attrs["n" * 60_000] = 1
+            file["a"].attrs["../\n"] = np.bytes_(text)
+
+        (array,) = inspected(write, by=sandbox.check).arrays.values()
+        assert array.units is None or (len(array.units) <= 500 and "\x1b" not in array.units)
+
+    def test_of_files(self, inspected):
+        found = inspected(lambda file: file.create_dataset("a", data=np.arange(5.0)), name="a\n\x1b[2J'\\x.h5")
+        assert [one.fields["name"] for one in found.objects] == ["a\\n\\x1b[2J'\\x"]
