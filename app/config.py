@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from storage.ingest.sandbox.limits import Limits
 from storage.objectstore import S3_CLIENTS
 
 MEBIBYTE = 1 << 20
@@ -49,6 +50,10 @@ class Settings:
     """Proxies in front of the service, each of which tells from where and by which scheme it was asked."""
     secure_cookies: bool
     """Whether cookies are for https only, also where no proxy tells that it was asked by https."""
+    sandbox: Limits
+    """What parsing one file may cost."""
+    sandbox_required: bool
+    """Whether nothing is parsed where Linux cannot refuse calls and files."""
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str]) -> Settings:
@@ -62,7 +67,9 @@ class Settings:
             ``EPHYSTORE_CHUNK_CACHE_MB`` (256, less on small machines), ``EPHYSTORE_INDEX_CACHE_MB`` (64),
             ``EPHYSTORE_DECODERS`` (one per processor), ``EPHYSTORE_WORKERS`` (one per processor, at least 2),
             ``EPHYSTORE_THREADS`` (16), ``EPHYSTORE_JOB_THREADS`` (one more than processors),
-            ``EPHYSTORE_LEASE_S`` (60), ``EPHYSTORE_TRUSTED_PROXIES`` (0) and ``EPHYSTORE_SECURE_COOKIES`` (0).
+            ``EPHYSTORE_LEASE_S`` (60), ``EPHYSTORE_TRUSTED_PROXIES`` (0), ``EPHYSTORE_SECURE_COOKIES`` (0),
+            ``EPHYSTORE_SANDBOX_MEMORY_MB`` (1024), ``EPHYSTORE_SANDBOX_CPU_S`` (60),
+            ``EPHYSTORE_SANDBOX_WALL_S`` (600) and ``EPHYSTORE_SANDBOX_REQUIRE`` (0).
         """
         _switch(variables, "EPHYSTORE_S3_ANONYMOUS")
         n_processes = max(1, _whole(variables, "EPHYSTORE_WORKERS", max(2, processors())))
@@ -80,6 +87,12 @@ class Settings:
             lease_s=max(1, _whole(variables, "EPHYSTORE_LEASE_S", 60)),
             trusted_proxies=_whole(variables, "EPHYSTORE_TRUSTED_PROXIES", 0),
             secure_cookies=_switch(variables, "EPHYSTORE_SECURE_COOKIES"),
+            sandbox=Limits(
+                memory_nbytes=_whole(variables, "EPHYSTORE_SANDBOX_MEMORY_MB", 1024) * MEBIBYTE,
+                cpu_s=_whole(variables, "EPHYSTORE_SANDBOX_CPU_S", 60),
+                wall_s=_whole(variables, "EPHYSTORE_SANDBOX_WALL_S", 600),
+            ),
+            sandbox_required=_switch(variables, "EPHYSTORE_SANDBOX_REQUIRE"),
         )
 
 

@@ -38,6 +38,7 @@ STATUS: dict[type[Exception], tuple[HTTPStatus, str]] = {
     errors.NotReady: (HTTPStatus.CONFLICT, "not_ready"),
     Busy: (HTTPStatus.SERVICE_UNAVAILABLE, "busy"),
     errors.StoreAway: (HTTPStatus.SERVICE_UNAVAILABLE, "store_away"),
+    errors.SandboxAway: (HTTPStatus.SERVICE_UNAVAILABLE, "sandbox_away"),
     errors.OldCatalog: (HTTPStatus.SERVICE_UNAVAILABLE, "old_catalog"),
     DataError: (HTTPStatus.BAD_REQUEST, "bad_request"),
     DatabaseError: (HTTPStatus.SERVICE_UNAVAILABLE, "database_away"),

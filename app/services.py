@@ -20,6 +20,7 @@ from storage.cache import Cache
 from storage.catalog import database, short_indices
 from storage.hdf5.chunk_index import IndexSource
 from storage.hdf5.dataset import DatasetReader
+from storage.ingest.sandbox.sandbox import sandbox
 from storage.ingest.wakes import Wakes
 from storage.objectstore import ObjectStore
 from storage.reader import Reader
@@ -60,6 +61,7 @@ class Services:
         )
         self.wakes = Wakes(settings.database_url)
         self.long_answers = LongAnswers.of_threads(settings.threads)
+        sandbox().limits, sandbox().required = settings.sandbox, settings.sandbox_required
         self._searchers = SideBySide(OBJECTS_AT_ONCE, per_call=OBJECTS_AT_ONCE, name="search")
 
     @cached_property

@@ -191,6 +191,8 @@ def test_an_index_that_was_lost_is_made_anew(archive, run):
         ("EPHYSTORE_DECODERS", "-1"),
         ("EPHYSTORE_S3_ANONYMOUS", "maybe"),
         ("EPHYSTORE_S3_CLIENT", "boto3"),
+        ("EPHYSTORE_SANDBOX_CPU_S", "1e3"),
+        ("EPHYSTORE_SANDBOX_REQUIRE", "yes"),
         ("EPHYSTORE_DATABASE_URL", "mysql://x"),
         ("EPHYSTORE_STORE_URL", "/a/folder"),
     ],
