@@ -78,8 +78,10 @@ class RemoteFile(io.RawIOBase):
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
         """Fill a buffer as far as the file goes."""
         target = memoryview(buffer).cast("B")
-        nbytes = min(len(target), self._nbytes - self._offset)
-        if nbytes <= 0:
+        nbytes = max(0, min(len(target), self._nbytes - self._offset))
+        # h5py does not look at the length, and would take what was in this memory before for content of the file.
+        target[nbytes:] = bytes(len(target) - nbytes)
+        if not nbytes:
             return 0
         target[:nbytes] = self._read(ByteRange(self._offset, nbytes))
         self._offset += nbytes

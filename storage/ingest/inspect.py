@@ -21,7 +21,7 @@ USER_BLOCKS = (0, 512, 1024, 2048, 4096, 8192)
 """Where HDF5 looks for its signature, as far as files are made in earnest."""
 
 ADDRESSES = {0: 24, 1: 28, 2: 12, 3: 12}
-"""Where the addresses begin in each version of the super block; the third is that of the end of the file."""
+"""Where the addresses begin in each version of the super block: base, something else, end, driver."""
 
 
 def inspect(content: BinaryIO, name: str, options: hdf5.PlainOptions, progress: DatasetProgress = untold) -> Found:
@@ -73,7 +73,13 @@ def _signature(content: BinaryIO) -> int | None:
 
 
 def told_end(content: BinaryIO) -> int | None:
-    """Return where an HDF5 file says that it ends, beyond which libhdf5 reads nothing; None where it does not say."""
+    """Return where an HDF5 file says that it ends, beyond which libhdf5 reads nothing; None where it does not say.
+
+    Raises
+    ------
+    Refused
+        If it is of a driver that spreads a file over several.
+    """
     start = _signature(content)
     if start is None:
         return None
@@ -82,5 +88,11 @@ def told_end(content: BinaryIO) -> int | None:
     if len(block) < 64 or block[8] not in ADDRESSES:
         return None
     width = block[13] if block[8] < 2 else block[9]
-    place = ADDRESSES[block[8]] + 2 * width
-    return int.from_bytes(block[place : place + width], "little") if width in (2, 4, 8) else None
+    if width not in (2, 4, 8):
+        return None
+    first = ADDRESSES[block[8]]
+    base, _, end, driver = (block[place : place + width] for place in range(first, first + 4 * width, width))
+    if block[8] < 2 and driver != b"\xff" * width:
+        raise Refused("it is a part of an HDF5 file that is spread over several")
+    # A file that lies behind other bytes than it was written behind moves with its beginning.
+    return int.from_bytes(end, "little") - int.from_bytes(base, "little") + start

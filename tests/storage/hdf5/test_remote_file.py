@@ -337,3 +337,12 @@ def test_a_super_block_that_claims_millions_of_pages_is_not_believed():
     content = b"EASB" + bytes(array._super_nbytes(16) - 4)
     assert array._below_super(content, 16) == []
     assert len(index_nodes._ExtensibleArray(8, 64, 0, 16, 4, 10)._below_super(content, 4)) == 4
+
+
+def test_beyond_the_end_there_are_zeros_whatever_was_in_memory():
+    file = RemoteFile(Remote(b"abc").fetch, 3)
+    for offset, expected in ((1, b"bc\0\0"), (3, bytes(4)), (99, bytes(4))):
+        target = bytearray(b"####")
+        file.seek(offset)
+        assert file.readinto(memoryview(target)) == max(0, 3 - offset)
+        assert target == expected

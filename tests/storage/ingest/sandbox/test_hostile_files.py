@@ -307,6 +307,31 @@ class TestIndices:
             with pytest.raises(OSError, match="read"):
                 expected_of(content, path)
 
+    def test_a_chunk_that_is_told_but_not_found(self, inspected):
+        """Its key is damaged: libhdf5 tells of it, and gives fill values for it."""
+        content, places = chunked_content()
+        key = places[2][0] - 16
+        lying = content[:key] + struct.pack("<Q", 3000) + content[key + 8 :]
+        with h5py.File(io.BytesIO(lying)) as file:
+            assert file["a"].id.get_num_chunks() == 4 and not file["a"][2000:3000].any()
+        found = inspected(lying)
+        assert found.arrays == {} and "not in order" in reasons(found)["/"]
+
+    def test_chunks_beyond_the_end_that_the_file_tells(self, inspected):
+        content, _ = chunked_content()
+        ends = [(40, len(content) - 5), (24, 5)]  # the end itself, or a beginning that moves it
+        for place, number in ends:
+            lying = content[:place] + struct.pack("<Q", number) + content[place + 8 :]
+            with h5py.File(io.BytesIO(lying)) as file, pytest.raises(OSError, match="overflow"):
+                file["a"][...]
+            found = inspected(lying)
+            assert found.arrays == {} and "beyond the end" in reasons(found)["/a"]
+
+    def test_a_part_of_a_file_that_is_spread_over_several(self, inspected):
+        content = write_many_chunks((10,), (2,), userblock=512)
+        with pytest.raises(Refused, match="spread over several"):
+            inspected(content[: 512 + 48] + struct.pack("<Q", 2**64 - 1 - 2**54) + content[512 + 56 :])
+
     def test_a_node_of_the_index_that_leads_to_itself(self, inspected):
         """Which libhdf5 by itself walks for ever."""
         content = bytearray(write_many_chunks((2 * 500,), (2,), nbytes=20, compression="gzip"))
