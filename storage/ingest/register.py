@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from storage.catalog import find, leftovers, short_indices
 from storage.catalog.base import PRIVATE, User
 from storage.catalog.files import StoredFile
-from storage.errors import FileChanged, NotStored, StorageError, StoreAway
+from storage.errors import FileChanged, NotStored, SandboxAway, StorageError, StoreAway
 from storage.ingest import record, sidecars
 from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.found import Found, Refusal
@@ -94,7 +94,7 @@ def files_at(store: ObjectStore, path_or_url: str) -> list[str]:
     ------
     NotStored
         If there is no such file, or nothing in the folder that could be registered.
-    StoreAway
+    StoreAway, SandboxAway
     """
     url = url_of(path_or_url)
     files = store.list(url)
@@ -122,14 +122,14 @@ def register(
 
     Raises
     ------
-    StoreAway
+    StoreAway, SandboxAway
     """
     try:
         try:
             return _register(store, engine, url, options, progress)
         except IntegrityError:  # somebody registered the same file at the same time; theirs counts
             return _register(store, engine, url, options, progress)
-    except (OperationalError, InterfaceError, StoreAway, Stopped):  # nothing that the file itself could help
+    except (OperationalError, InterfaceError, StoreAway, SandboxAway, Stopped):  # nothing that the file itself could help
         raise
     except StorageError as error:
         return Outcome(url, "refused", refusals=[Refusal(file_name(url), str(error))])

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from storage.catalog import queue
 from storage.catalog.jobs import BULK, Job
 from storage.catalog.queue import Lease, Lost
-from storage.errors import StoreAway
+from storage.errors import SandboxAway, StoreAway
 
 log = logging.getLogger(__name__)
 
@@ -126,9 +126,10 @@ class Worker:
                 outcome = self._steps[job.kind](held)
                 queue.finish(self._engine, self._lease, job.id, outcome)
                 log.info("job %d, %s %s: done in %.1f s", job.id, job.kind, job.subject, time.monotonic() - began_s)
-            except (StoreAway, OperationalError, InterfaceError) as error:
+            except (StoreAway, SandboxAway, OperationalError, InterfaceError) as error:
                 log.warning("job %d, %s: %s", job.id, job.subject, error)
-                away = str(error) if isinstance(error, StoreAway) else "the catalog did not answer"
+                is_catalog = isinstance(error, OperationalError | InterfaceError)
+                away = "the catalog did not answer" if is_catalog else str(error)
                 delay = queue.try_later(self._engine, self._lease, job.id, away)
                 if delay is not None:
                     self._later(delay)
