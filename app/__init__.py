@@ -14,8 +14,10 @@ from app.views.account import account
 from app.views.datafiles import datafiles
 from app.views.electrophysiology import electrophysiology
 from app.views.root import root
+from app.views.uploads import uploads
 
 MAX_BODY_NBYTES = 1 << 20
+"""Of all requests but uploads, which count by themselves."""
 
 
 class IdConverter(BaseConverter):
@@ -28,11 +30,18 @@ class IdConverter(BaseConverter):
         return int(value)
 
 
+class UploadConverter(BaseConverter):
+    """The id of an upload, in hex."""
+
+    regex = "[0-9a-f]{32}"
+
+
 def create_app(settings: Settings | None = None) -> Flask:
     """Return the application; without settings, those of the environment."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_NBYTES
     app.url_map.converters["id"] = IdConverter
+    app.url_map.converters["upload"] = UploadConverter
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     settings = settings or Settings.from_environment(os.environ)
@@ -43,6 +52,6 @@ def create_app(settings: Settings | None = None) -> Flask:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n_proxies, x_proto=n_proxies)  # type: ignore[method-assign]
     for part in (errors, auth, commands, account_commands, job_commands):
         part.install(app)
-    for blueprint in (root, account, electrophysiology, datafiles):
+    for blueprint in (root, account, electrophysiology, datafiles, uploads):
         app.register_blueprint(blueprint)
     return app

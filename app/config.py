@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.ingest.sandbox.limits import Limits
+from storage.ingest.sandbox.limits import Limits as SandboxLimits
+from storage.ingest.uploads import Limits
 from storage.objectstore import S3_CLIENTS
 
 MEBIBYTE = 1 << 20
+GIGABYTE = 10**9
 DATABASES = ("sqlite:///", "postgresql+psycopg://")
 
 
@@ -41,19 +44,21 @@ class Settings:
     decoders: int
     """Threads that help to decode chunks, per process."""
     threads: int
-    """Threads that answer, per process; half of them at most for long answers."""
+    """Threads that answer, per process; half of them at most for long answers and uploads."""
     job_threads: int
     """Jobs that one worker does at once; one of them is never one of many."""
-    lease_s: int
-    """After so long without a sign of life a worker, or a process that takes an upload, counts as dead."""
     trusted_proxies: int
     """Proxies in front of the service, each of which tells from where and by which scheme it was asked."""
     secure_cookies: bool
     """Whether cookies are for https only, also where no proxy tells that it was asked by https."""
-    sandbox: Limits
+    sandbox: SandboxLimits
     """What parsing one file may cost."""
     sandbox_required: bool
     """Whether nothing is parsed where Linux cannot refuse calls and files."""
+    limits: Limits
+    """What uploads may take; the lease also of jobs."""
+    s3_public_url: str | None
+    """Where callers reach the S3 of the store, so that they can send parts straight to it."""
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str]) -> Settings:
@@ -69,7 +74,8 @@ class Settings:
             ``EPHYSTORE_THREADS`` (16), ``EPHYSTORE_JOB_THREADS`` (one more than processors),
             ``EPHYSTORE_LEASE_S`` (60), ``EPHYSTORE_TRUSTED_PROXIES`` (0), ``EPHYSTORE_SECURE_COOKIES`` (0),
             ``EPHYSTORE_SANDBOX_MEMORY_MB`` (1024), ``EPHYSTORE_SANDBOX_CPU_S`` (60),
-            ``EPHYSTORE_SANDBOX_WALL_S`` (600) and ``EPHYSTORE_SANDBOX_REQUIRE`` (0).
+            ``EPHYSTORE_SANDBOX_WALL_S`` (600), ``EPHYSTORE_SANDBOX_REQUIRE`` (0), ``EPHYSTORE_MAX_UPLOAD_GB`` (100),
+            ``EPHYSTORE_MAX_REQUEST_GB`` (10), ``EPHYSTORE_QUOTA_GB`` (1000) and ``EPHYSTORE_S3_PUBLIC_URL``.
         """
         _switch(variables, "EPHYSTORE_S3_ANONYMOUS")
         n_processes = max(1, _whole(variables, "EPHYSTORE_WORKERS", max(2, processors())))
@@ -84,15 +90,21 @@ class Settings:
             decoders=max(1, _whole(variables, "EPHYSTORE_DECODERS", processors())),
             threads=_whole(variables, "EPHYSTORE_THREADS", THREADS),
             job_threads=max(2, _whole(variables, "EPHYSTORE_JOB_THREADS", processors() + 1)),
-            lease_s=max(1, _whole(variables, "EPHYSTORE_LEASE_S", 60)),
             trusted_proxies=_whole(variables, "EPHYSTORE_TRUSTED_PROXIES", 0),
             secure_cookies=_switch(variables, "EPHYSTORE_SECURE_COOKIES"),
-            sandbox=Limits(
+            sandbox=SandboxLimits(
                 memory_nbytes=_whole(variables, "EPHYSTORE_SANDBOX_MEMORY_MB", 1024) * MEBIBYTE,
                 cpu_s=_whole(variables, "EPHYSTORE_SANDBOX_CPU_S", 60),
                 wall_s=_whole(variables, "EPHYSTORE_SANDBOX_WALL_S", 600),
             ),
             sandbox_required=_switch(variables, "EPHYSTORE_SANDBOX_REQUIRE"),
+            limits=Limits(
+                max_nbytes=_whole(variables, "EPHYSTORE_MAX_UPLOAD_GB", 100) * GIGABYTE,
+                max_request_nbytes=_whole(variables, "EPHYSTORE_MAX_REQUEST_GB", 10) * GIGABYTE,
+                quota_nbytes=_whole(variables, "EPHYSTORE_QUOTA_GB", 1000) * GIGABYTE,
+                lease_s=max(1, _whole(variables, "EPHYSTORE_LEASE_S", 60)),
+            ),
+            s3_public_url=_web_url(variables, "EPHYSTORE_S3_PUBLIC_URL"),
         )
 
 
@@ -111,6 +123,13 @@ def _url(variables: Mapping[str, str], name: str, default: str, beginnings: tupl
     url = variables.get(name) or default
     if not url.partition("://")[2] or not url.startswith(beginnings):
         raise BadSetting(f"{name} is not a URL that begins like {default.partition('://')[0]}://, and is known here")
+    return url
+
+
+def _web_url(variables: Mapping[str, str], name: str) -> str | None:
+    url = variables.get(name) or None
+    if url is not None and not re.fullmatch(r"https?://[^\s/?#]+/?", url, re.ASCII):
+        raise BadSetting(f"{name} is not a URL such as https://s3.example.org, without a path")
     return url
 
 

@@ -16,7 +16,6 @@ from app.long_answers import LONG_NBYTES
 from app.services import Services
 from storage.catalog.files import StoredFile
 from storage.ranges import MAX_RANGE_NBYTES, ByteRange, split
-from storage.stores.backend import file_name
 
 MEDIA_TYPE = "application/octet-stream"
 
@@ -26,8 +25,16 @@ def etag(file: StoredFile) -> str:
     return tag(file.name, file.pin)
 
 
-def response(file: StoredFile, services: Services) -> Response:
-    """Return the asked bytes, streamed; raises NotStored, FileChanged or StoreAway before any is sent."""
+def response(file: StoredFile, name: str, services: Services) -> Response:
+    """Return the asked bytes, streamed; raises NotStored, FileChanged or StoreAway before any is sent.
+
+    Parameters
+    ----------
+    file : StoredFile
+    name : str
+        Under which a caller may save it.
+    services : Services
+    """
     first, last = _asked(file)
     nbytes = last - first + 1
     pieces = split(ByteRange(first, nbytes), max_nbytes=MAX_RANGE_NBYTES) if nbytes else []
@@ -48,7 +55,7 @@ def response(file: StoredFile, services: Services) -> Response:
         answer = begun()
     answer.content_length = nbytes
     answer.headers["Accept-Ranges"] = "bytes"
-    answer.headers["Content-Disposition"] = _disposition(file_name(file.name))
+    answer.headers["Content-Disposition"] = _disposition(name)
     if nbytes < file.nbytes:
         answer.status_code = HTTPStatus.PARTIAL_CONTENT
         answer.headers["Content-Range"] = f"bytes {first}-{last}/{file.nbytes}"

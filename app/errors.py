@@ -14,7 +14,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from app.auth import caller
+from app.body import BodyBroken
 from app.documents import MEDIA_TYPE, document
+from app.form import WrongForm, WrongMediaType
 from app.long_answers import Busy
 from storage import errors
 from storage.catalog.logins import TooManyAttempts, WrongPassword
@@ -36,6 +38,16 @@ STATUS: dict[type[Exception], tuple[HTTPStatus, str]] = {
     errors.FileChanged: (HTTPStatus.CONFLICT, "file_changed"),
     errors.FileDamaged: (HTTPStatus.CONFLICT, "file_damaged"),
     errors.NotReady: (HTTPStatus.CONFLICT, "not_ready"),
+    errors.StillUsed: (HTTPStatus.CONFLICT, "still_used"),
+    errors.PartsWrong: (HTTPStatus.CONFLICT, "parts_wrong"),
+    errors.Superseded: (HTTPStatus.CONFLICT, "superseded"),
+    errors.WrongLength: (HTTPStatus.BAD_REQUEST, "wrong_length"),
+    errors.TooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large"),
+    errors.QuotaExceeded: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "quota_exceeded"),
+    errors.StoreFull: (HTTPStatus.INSUFFICIENT_STORAGE, "store_full"),
+    BodyBroken: (HTTPStatus.BAD_REQUEST, "body_broken"),
+    WrongForm: (HTTPStatus.BAD_REQUEST, "bad_request"),
+    WrongMediaType: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "wrong_media_type"),
     Busy: (HTTPStatus.SERVICE_UNAVAILABLE, "busy"),
     errors.StoreAway: (HTTPStatus.SERVICE_UNAVAILABLE, "store_away"),
     errors.SandboxAway: (HTTPStatus.SERVICE_UNAVAILABLE, "sandbox_away"),
@@ -79,15 +91,24 @@ def _known(error: Exception) -> Response:
 def _told(error: Exception, word: str) -> tuple[str, dict[str, Any]]:
     """Return the sentence, and what is wrong by parameter."""
     if isinstance(error, ValidationError):
-        details: dict[str, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
+        details: dict[str, Any] = _keyed_by_text(error.normalized_messages())  # type: ignore[no-untyped-call]
         return "; ".join(f"{name}: {_joined(said)}" for name, said in details.items()), details
     if isinstance(error, errors.SelectionError):
         return str(error), {name: [str(error)] for name in error.parameters}
+    if isinstance(error, errors.PartsWrong):
+        return str(error), {"parts": {str(number): [said] for number, said in error.parts.items()}}
+    if isinstance(error, errors.QuotaExceeded):
+        return str(error), {"nbytes": {"used": error.used, "asked": error.asked, "limit": error.limit}}
     if isinstance(error, DataError):
         return "the catalog cannot look for such a value", {}
     if word == "database_away":
         return "the catalog does not answer; try again later", {}
     return str(error), {}
+
+
+def _keyed_by_text(said: Any) -> Any:
+    """Return messages as JSON can have them; marshmallow names the items of a list by number."""
+    return {str(name): _keyed_by_text(more) for name, more in said.items()} if isinstance(said, dict) else said
 
 
 def _joined(said: Any) -> str:

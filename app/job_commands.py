@@ -67,7 +67,7 @@ def one_worker(found: Services, progress: FileProgress = untold) -> Worker:
     return Worker(
         found.engine,
         steps(found.store, found.engine, progress),
-        lease=timedelta(seconds=found.settings.lease_s),
+        lease=timedelta(seconds=found.settings.limits.lease_s),
         bulk_places=found.settings.job_threads - 1,
         later=lambda delay: found.wakes.send(after=delay),
     )

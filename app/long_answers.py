@@ -60,7 +60,10 @@ class LongAnswers:
 
 
 class Place:
-    """One place: left when the response has been sent, when its caller has gone, or when it cannot be made."""
+    """One place: left when the response has been sent, when its caller has gone, or when it cannot be made.
+
+    What takes long to come takes a place as well, for as long as a block runs.
+    """
 
     def __init__(self, free: threading.BoundedSemaphore) -> None:
         self._free = free
@@ -77,6 +80,12 @@ class Place:
         response.response = self._while_sent(response.iter_encoded())
         response.call_on_close(self._leave)  # also where sending was never begun
         return response
+
+    def __enter__(self) -> None:
+        """Hold the place while a block runs."""
+
+    def __exit__(self, *_raised: object) -> None:
+        self._leave()
 
     def _while_sent(self, content: Iterable[bytes]) -> Iterator[bytes]:
         try:

@@ -9,9 +9,10 @@ from typing import Any
 from app.links import datafile_link
 from app.services import Services
 from schemas.numbers import plain
-from schemas.objects import SCHEMAS, Shown
-from schemas.permalinks import object_permalink
+from schemas.objects import SCHEMAS, DatafileDocumentSchema, Shown
+from schemas.permalinks import datafile_permalink, object_permalink
 from schemas.queries import ArrayQuery, ObjectQuery
+from storage.catalog.files import Datafile
 from storage.catalog.models import NeoObject
 from storage.errors import FileChanged, FileDamaged, NotStored, SelectionError
 from storage.slices import Downsampled, slice_object
@@ -57,6 +58,15 @@ def selected_list(
         _entry(replace(one, children=children.get(row.id, {})), object_permalink(row.type_name, row.id))
         for row, one in zip(rows, shown, strict=True)
     ]
+
+
+def datafile_entry(datafile: Datafile, detail: str = "full") -> Any:
+    """Return the entry of ``selected`` for a datafile."""
+    permalink = datafile_permalink(datafile.id)
+    if detail == "link":
+        return permalink
+    fields = DatafileDocumentSchema().dump(Shown(datafile))
+    return {"model": "neo_api.datafile", "permalink": permalink, "fields": fields}
 
 
 def _shown(row: NeoObject, query: ArrayQuery, services: Services, timings: Timings) -> Shown:

@@ -19,6 +19,16 @@ def datafile_permalink(id_: int) -> str:
     return f"/datafiles/{id_}"
 
 
+def upload_permalink(id_: str) -> str:
+    """Return the permalink of an upload by parts."""
+    return f"/datafiles/uploads/{id_}"
+
+
+def part_link(upload_id: str, number: int) -> str:
+    """Return the address of the service that takes a part of an upload."""
+    return f"{upload_permalink(upload_id)}/parts/{number}"
+
+
 def user_permalink(id_: int) -> str:
     """Return the permalink of a user."""
     return f"/user/{id_}"

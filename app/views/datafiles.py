@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Blueprint, Response, request
 
 from app import download
@@ -11,8 +9,8 @@ from app.answers import answer_array
 from app.auth import caller
 from app.conditional import answer, json_answer
 from app.documents import document
+from app.presenting import datafile_entry
 from app.services import services
-from schemas.objects import DatafileDocumentSchema, Shown
 from schemas.permalinks import datafile_permalink
 from schemas.queries import DATAFILE, DETAIL, NOTHING, list_schema, load
 from storage.catalog import find, permissions
@@ -20,6 +18,8 @@ from storage.catalog.base import PUBLIC
 from storage.catalog.files import READY, REFUSED, Datafile
 from storage.catalog.uses import Use, datafile_and_uses
 from storage.errors import NotReady
+from storage.ingest.archiving import archive_datafile
+from storage.stores.backend import file_name
 
 datafiles = Blueprint("datafiles", __name__, url_prefix="/datafiles")
 
@@ -40,7 +40,7 @@ def list_datafiles() -> Response:
             offset=query.offset,
             limit=query.max_results,
         )
-    selected = [_entry(row, query.detail) for row in page.objects]
+    selected = [datafile_entry(row, query.detail) for row in page.objects]
     content = document(selected, message=MESSAGE, message_type=MESSAGE_TYPE, offset=query.offset, total=page.total)
     return json_answer(content, public=all(row.safety_level == PUBLIC for row in page.objects))
 
@@ -65,7 +65,7 @@ def get_info(datafile_id: int) -> Response:
     _, _, public = _readable(datafile_id)
     with services().session() as session:
         datafile = find.get(session, Datafile, datafile_id)
-    content = document([_entry(datafile, query["q"])], message=MESSAGE, message_type=MESSAGE_TYPE)
+    content = document([datafile_entry(datafile, query["q"])], message=MESSAGE, message_type=MESSAGE_TYPE)
     response = json_answer(content, guid=datafile.guid, public=public)
     response.last_modified = datafile.last_modified
     return response
@@ -80,7 +80,19 @@ def get_download(datafile_id: int) -> Response:
         everything = find.made_from(session, datafile.file_id)
         permissions.require_read_all(caller(), everything)
     public = all(thing.safety_level == PUBLIC for thing in everything)
-    return answer(download.etag(datafile.file), lambda: download.response(datafile.file, services()), public=public)
+    # A registered file has the name it has where it lies; an uploaded one has a key, which is nobody's name for it.
+    name = file_name(datafile.file.name) if "://" in datafile.file.name else datafile.name
+    etag = download.etag(datafile.file)
+    return answer(etag, lambda: download.response(datafile.file, name, services()), public=public)
+
+
+@datafiles.delete("/<id:datafile_id>/")
+def delete_datafile(datafile_id: int) -> Response:
+    """Archive a datafile that no object uses; what only it needed is removed from the store an hour later."""
+    load(NOTHING, request.args.items(multi=True))
+    datafile = archive_datafile(services().engine, caller(), datafile_id)
+    message = f"{datafile.name} is deleted."
+    return json_answer(document([], message=message, message_type="object_archived"), public=False)
 
 
 def _readable(datafile_id: int) -> tuple[Datafile, list[Use], bool]:
@@ -101,11 +113,3 @@ def _require_ready(datafile: Datafile) -> None:
         )
     if datafile.state != READY:
         raise NotReady(f"{datafile.name} is not checked yet; {permalink}/info/ tells when it is ready")
-
-
-def _entry(datafile: Datafile, detail: str) -> Any:
-    permalink = datafile_permalink(datafile.id)
-    if detail == "link":
-        return permalink
-    fields = DatafileDocumentSchema().dump(Shown(datafile))
-    return {"model": "neo_api.datafile", "permalink": permalink, "fields": fields}

@@ -93,26 +93,24 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_job_datafile_id"), ["datafile_id"], unique=False)
         batch_op.create_index("ix_job_next", ["state", "priority", "id"], unique=False)
 
-    op.create_table(
-        "upload_part",
-        sa.Column("upload_id", sa.String(length=32), nullable=False),
-        sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("nbytes", sa.BigInteger(), nullable=False),
-        sa.Column("etag", sa.Text(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["upload_id"], ["upload.id"], name=op.f("fk_upload_part_upload_id"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("upload_id", "number", name=op.f("pk_upload_part")),
-    )
     with op.batch_alter_table("user_account", schema=None) as batch_op:
         batch_op.add_column(sa.Column("quota_nbytes", sa.BigInteger(), nullable=True))
+
+    with op.batch_alter_table("stored_file", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("uploader_id", sa.Integer(), nullable=True))
+        batch_op.create_index(batch_op.f("ix_stored_file_uploader_id"), ["uploader_id"], unique=False)
+        batch_op.create_foreign_key(batch_op.f("fk_stored_file_uploader_id"), "user_account", ["uploader_id"], ["id"])
 
 
 def downgrade() -> None:
     with op.batch_alter_table("user_account", schema=None) as batch_op:
         batch_op.drop_column("quota_nbytes")
 
-    op.drop_table("upload_part")
+    with op.batch_alter_table("stored_file", schema=None) as batch_op:
+        batch_op.drop_constraint(batch_op.f("fk_stored_file_uploader_id"), type_="foreignkey")
+        batch_op.drop_index(batch_op.f("ix_stored_file_uploader_id"))
+        batch_op.drop_column("uploader_id")
+
     with op.batch_alter_table("job", schema=None) as batch_op:
         batch_op.drop_index("ix_job_next")
         batch_op.drop_index(batch_op.f("ix_job_datafile_id"))

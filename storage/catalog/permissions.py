@@ -43,6 +43,20 @@ class Thing(Protocol):
         """1 public, 2 any user, 3 private."""
 
 
+def require_login(caller: Caller) -> int:
+    """Return the id of who is logged in; raises LoginNeeded for nobody."""
+    if caller.user_id is None:
+        raise LoginNeeded("log in to do this")
+    return caller.user_id
+
+
+def require_write(caller: Caller, thing: Thing) -> None:
+    """Raise LoginNeeded or Forbidden unless the caller may change something."""
+    require_login(caller)
+    if not may_write(caller, thing):
+        raise Forbidden(f"{caller.username} may not change this; its owner may")
+
+
 def may_read(caller: Caller, thing: Thing) -> bool:
     """Whether a caller may read one object or, for its own sake, one datafile."""
     if thing.safety_level == PUBLIC or (thing.safety_level == FRIENDLY and caller.user_id is not None):
@@ -73,20 +87,6 @@ def require_read(caller: Caller, thing: Thing, *, uses: Iterable[Thing] = ()) ->
     if caller.user_id is None:
         raise LoginNeeded("this is not public: log in to read it")
     raise Forbidden(f"{caller.username} may not read this; ask its owner to share it")
-
-
-def require_login(caller: Caller) -> int:
-    """Return the id of whoever is logged in; raises LoginNeeded for nobody."""
-    if caller.user_id is None:
-        raise LoginNeeded("log in first: POST username and password to /account/authenticate/")
-    return caller.user_id
-
-
-def require_write(caller: Caller, thing: Thing) -> None:
-    """Raise LoginNeeded or Forbidden unless the caller may change an object or datafile."""
-    require_login(caller)
-    if not may_write(caller, thing):
-        raise Forbidden(f"{caller.username} may not change this; only its owner may")
 
 
 def require_read_all(caller: Caller, things: Iterable[Thing]) -> None:

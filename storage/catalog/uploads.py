@@ -34,18 +34,6 @@ class Upload(Base):
     """Abandoned from then on."""
 
 
-class UploadPart(Base):
-    """A part that the service has taken whole."""
-
-    __tablename__ = "upload_part"
-
-    upload_id: Mapped[str] = mapped_column(ForeignKey("upload.id", ondelete="CASCADE"), primary_key=True)
-    number: Mapped[int] = mapped_column(primary_key=True)
-    """From 1."""
-    nbytes: Mapped[int] = mapped_column(BigInteger)
-    etag: Mapped[str | None] = mapped_column(Text)
-
-
 class Leftover(Base):
     """A key that nothing refers to, yet or any more.
 

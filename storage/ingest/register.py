@@ -129,7 +129,7 @@ def register(
             return _register(store, engine, url, options, progress)
         except IntegrityError:  # somebody registered the same file at the same time; theirs counts
             return _register(store, engine, url, options, progress)
-    except (OperationalError, InterfaceError, StoreAway, SandboxAway, Stopped):  # nothing that the file itself could help
+    except (OperationalError, InterfaceError, StoreAway, SandboxAway, Stopped):  # the file cannot help it
         raise
     except StorageError as error:
         return Outcome(url, "refused", refusals=[Refusal(file_name(url), str(error))])

@@ -1,4 +1,4 @@
-"""The ``s3://`` store: ranges by obstore, each pinned to the version that was indexed; sizes and lists by s3fs."""
+"""The ``s3://`` store: ranges and sizes by obstore, ranges pinned to the version that was indexed; lists by s3fs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from storage.errors import FileChanged, NotStored, StoreAway
 from storage.ranges import ByteRange
 from storage.side_by_side import SideBySide, yield_to_others
 from storage.stores.backend import Content, Stat, file_name
-from storage.stores.s3_clients import region_of
+from storage.stores.s3_clients import new_session, region_of
 
 if TYPE_CHECKING:
     from obstore import GetOptions
@@ -85,12 +85,17 @@ class S3:
             return content
 
         with _named_errors(name):
-            store = self._buckets.get(bucket) or self._buckets.setdefault(bucket, self._connect(bucket))
+            store = self._bucket(bucket)
         return self._fetchers.map(get, ranges)
 
     def stat(self, location: str) -> Stat:
         """Return size and ETag."""
-        return self._s3fs.stat(location)
+        bucket, _, key = location.partition("/")
+        if ODD_KEY.search(key):
+            return self._s3fs.stat(location)
+        with _named_errors(file_name(key)):
+            found = obstore.head(self._bucket(bucket), key)
+        return Stat(found["size"], str(found["e_tag"]))
 
     def list(self, location: str) -> list[str]:
         """Return the file itself, or all keys below a prefix."""
@@ -103,9 +108,12 @@ class S3:
 
         return S3fs()
 
+    def _bucket(self, bucket: str) -> S3Store:
+        return self._buckets.get(bucket) or self._buckets.setdefault(bucket, self._connect(bucket))
+
     def _connect(self, bucket: str) -> S3Store:
         """Return the client of a bucket; it connects at its first request."""
-        session = boto3.Session()
+        session = new_session()
         signature = {"signature_version": UNSIGNED} if self._is_anonymous else {}
         client = session.client("s3", config=Config(connect_timeout=3, read_timeout=7, retries=ONCE, **signature))
         endpoint, region = client.meta.endpoint_url, client.meta.region_name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import boto3
@@ -30,8 +30,7 @@ class BucketClients:
 
     def __init__(self, bucket: str, public_url: str | None) -> None:
         self._bucket, self._public_url = bucket, public_url
-        self._variables = botocore.session.get_session()
-        self._session = boto3.Session(botocore_session=self._variables)
+        self._session = new_session()
 
     @cached_property
     def client(self) -> Any:
@@ -52,7 +51,7 @@ class BucketClients:
     def http(self) -> URLLib3Session:
         """For signed URLs; by boto3's own way to proxies and certificates."""
         return URLLib3Session(
-            verify=self._variables.get_config_variable("ca_bundle") or True,
+            verify=self._session._session.get_config_variable("ca_bundle") or True,
             proxies=get_environ_proxies(self.client.meta.endpoint_url),
             timeout=(5, 60),
             max_pool_connections=CONNECTIONS,
@@ -72,6 +71,18 @@ class BucketClients:
         )
         region = region_of(self._bucket, default) if is_aws else default.meta.region_name
         return self._session.client("s3", region_name=region, endpoint_url=url, config=config)
+
+
+def new_session() -> boto3.Session:
+    """Return a session that reads the ``AWS_*`` variables as they are now; what boto3 knows of S3 is there once."""
+    session = botocore.session.get_session()
+    session.register_component("data_loader", _loader())
+    return boto3.Session(botocore_session=session)
+
+
+@cache
+def _loader() -> Any:
+    return botocore.session.get_session().get_component("data_loader")
 
 
 def region_of(bucket: str, client: Any) -> str:

@@ -6,11 +6,13 @@ comes, nothing is hashed twice, and what takes the bytes is the same whether a c
 
 from __future__ import annotations
 
+import mmap
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from botocore.awsrequest import AWSRequest
@@ -21,9 +23,9 @@ from storage.side_by_side import yield_to_others
 from storage.stores.backend import Part, Pieces, exactly, file_name, require_parts
 from storage.stores.s3_clients import BucketClients
 
-PART_NBYTES = 8 << 20
+PART_NBYTES = 5 << 20
 MAX_PARTS = 10_000
-SENT_AT_ONCE = 2
+SENT_AT_ONCE = 3
 """Parts of one file that are sent while the next one comes: all the memory that a file takes."""
 
 SENDERS = 16
@@ -60,7 +62,7 @@ class S3Writing:
         self._public_url = public_url
         self._buckets: dict[str, BucketClients] = {}
 
-    def put(self, location: str, content: bytes) -> None:
+    def put(self, location: str, content: bytes | memoryview) -> None:
         """Store a whole file by one PUT."""
         bucket, key = _split(location)
         with _named_errors(key):
@@ -76,17 +78,19 @@ class S3Writing:
         at_most_nbytes : int
             S3 takes 10,000 parts, so those of a very long file are longer.
         """
-        parts = _gathered(pieces, max(PART_NBYTES, -(-at_most_nbytes // MAX_PARTS)))
-        first = next(parts, bytearray())
+        part_nbytes = max(PART_NBYTES, -(-at_most_nbytes // MAX_PARTS))
+        rooms = Rooms(part_nbytes)
+        parts = _gathered(pieces, part_nbytes, rooms)
+        first = next(parts, memoryview(b""))
         second = next(parts, None)
         if second is None:
-            self.put(location, bytes(first))
+            self.put(location, first)
             return
         bucket, key = _split(location)
         with _named_errors(key):
             upload = self.begin_parts(location)
             try:
-                sent = self._send_side_by_side(bucket, key, upload, _chained(first, second, parts))
+                sent = self._send_side_by_side(bucket, key, upload, chain([first, second], parts), rooms)
                 self._complete(bucket, key, upload, sent)
             except BaseException:
                 with suppress(ClientError, BotoCoreError):  # what is left then is removed with the file
@@ -191,14 +195,21 @@ class S3Writing:
             return None
 
     def _send_side_by_side(
-        self, bucket: str, key: str, upload: str, parts: Iterator[bytearray]
+        self, bucket: str, key: str, upload: str, parts: Iterator[memoryview], rooms: Rooms
     ) -> list[tuple[int, str]]:
         """Send parts while the next ones come; return their numbers and ETags."""
         sending: deque[Future[tuple[int, str]]] = deque()
         sent = []
+
+        def send(number: int, content: memoryview) -> tuple[int, str]:
+            try:
+                return self._send_part(bucket, key, upload, number, content)
+            finally:
+                rooms.put(content)
+
         try:
             for number, content in enumerate(parts, start=1):
-                sending.append(self._senders.submit(self._send_part, bucket, key, upload, number, content))
+                sending.append(self._senders.submit(send, number, content))
                 while len(sending) >= SENT_AT_ONCE:
                     sent.append(sending.popleft().result())
             return sent + [one.result() for one in sending]
@@ -207,11 +218,11 @@ class S3Writing:
                 if not one.cancel():
                     one.exception()
 
-    def _send_part(self, bucket: str, key: str, upload: str, number: int, content: bytearray) -> tuple[int, str]:
+    def _send_part(self, bucket: str, key: str, upload: str, number: int, content: memoryview) -> tuple[int, str]:
         asked = {"Bucket": bucket, "Key": key, "UploadId": upload, "PartNumber": number}
         return number, self._send("upload_part", content, asked)
 
-    def _send(self, operation: str, content: bytes | bytearray, asked: dict[str, Any]) -> str:
+    def _send(self, operation: str, content: bytes | memoryview, asked: dict[str, Any]) -> str:
         """Send bytes that can be sent again, and return the ETag."""
         bucket = str(asked["Bucket"])
         url = _signed(self._clients(bucket).client, operation, len(content), URL_LASTS_S, asked)
@@ -247,6 +258,26 @@ class S3Writing:
         return self._buckets.get(bucket) or self._buckets.setdefault(bucket, BucketClients(bucket, self._public_url))
 
 
+class Rooms:
+    """Memory for the parts of one file, used again and again: new memory for each would pile up in the heap."""
+
+    def __init__(self, nbytes: int) -> None:
+        self._nbytes = nbytes
+        self._free: deque[mmap.mmap] = deque()
+
+    def get(self) -> mmap.mmap:
+        """Return a room that nobody uses."""
+        try:
+            return self._free.popleft()
+        except IndexError:
+            return mmap.mmap(-1, self._nbytes)
+
+    def put(self, content: memoryview) -> None:
+        """Take back the room that this lies in."""
+        if isinstance(content.obj, mmap.mmap):
+            self._free.append(content.obj)
+
+
 class _Body:
     """Pieces as the file that an HTTP client reads; it keeps what they raise, which clients take for their own."""
 
@@ -263,7 +294,7 @@ class _Body:
             raise
 
 
-def _slices(content: bytes | bytearray) -> Iterator[memoryview]:
+def _slices(content: bytes | memoryview) -> Iterator[memoryview]:
     """Yield bytes a little at a time: each must go out within the time in which a store answers."""
     whole = memoryview(content)
     for offset in range(0, len(whole), SENT_PIECE_NBYTES):
@@ -276,26 +307,21 @@ def _signed(client: Any, operation: str, nbytes: int, expires_s: int, asked: dic
     return str(client.generate_presigned_url(operation, Params=params, ExpiresIn=expires_s))
 
 
-def _gathered(pieces: Pieces, nbytes: int) -> Iterator[bytearray]:
-    """Yield the same bytes in runs of this length, of which the last may be shorter."""
-    run = bytearray()
+def _gathered(pieces: Pieces, nbytes: int, rooms: Rooms) -> Iterator[memoryview]:
+    """Yield the same bytes in runs of this length, of which the last may be shorter; each lies in a room."""
+    room, held = rooms.get(), 0
     for piece in pieces:
         left = memoryview(piece)
-        while len(run) + len(left) >= nbytes:
-            taken = nbytes - len(run)
-            run += left[:taken]
+        while held + len(left) >= nbytes:
+            taken = nbytes - held
+            room[held:nbytes] = left[:taken]
             left = left[taken:]
-            yield run
-            run = bytearray()
-        run += left
-    if run:
-        yield run
-
-
-def _chained(first: bytearray, second: bytearray, others: Iterator[bytearray]) -> Iterator[bytearray]:
-    yield first
-    yield second
-    yield from others
+            yield memoryview(room)
+            room, held = rooms.get(), 0
+        room[held : held + len(left)] = left
+        held += len(left)
+    if held:
+        yield memoryview(room)[:held]
 
 
 def _split(location: str) -> tuple[str, str]:

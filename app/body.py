@@ -1,0 +1,86 @@
+"""The body of a request as a stream: in pieces, counted, and given up when its sender falls silent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from flask import request
+
+from storage.errors import StorageError
+
+PIECE_NBYTES = 1 << 20
+"""What gunicorn takes from a socket at once, so that it need not put a rest back."""
+
+SILENCE_S = 60.0
+"""A sender that sends nothing for so long is taken to have gone: it holds a thread."""
+
+
+LINGER_S = 10.0
+"""How long what is not wanted is still taken: most callers hear an answer only once they have sent everything."""
+
+
+class BodyBroken(StorageError):
+    """The body ends before it is whole, or is not what its headers say."""
+
+
+def pieces() -> Iterator[bytes]:
+    """Yield the body of the request; raises BodyBroken where its sender stops before the end."""
+    stream, length = request.environ["wsgi.input"], request.content_length
+    if length is None and not request.environ.get("wsgi.input_terminated"):
+        return
+    nbytes = 0
+    with _impatient():
+        while length is None or nbytes < length:
+            piece = _read(stream, PIECE_NBYTES if length is None else min(PIECE_NBYTES, length - nbytes))
+            if not piece:
+                break
+            nbytes += len(piece)
+            yield piece
+    if length is not None and nbytes < length:
+        raise BodyBroken(f"the request ends after {nbytes} of its {length} bytes")
+
+
+def _read(stream: Any, nbytes: int) -> bytes:
+    try:
+        piece: bytes = stream.read(nbytes)
+    except Exception as error:  # each server has its own for a sender that leaves or does not keep to HTTP
+        raise BodyBroken("the request breaks off") from error
+    return piece
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """Let reads from the sender's socket fail after a silence; gunicorn itself waits for ever."""
+    socket = request.environ.get("gunicorn.socket")
+    if socket is None:
+        yield
+        return
+    before = socket.gettimeout()
+    socket.settimeout(SILENCE_S)
+    try:
+        yield
+    finally:
+        socket.settimeout(before)
+
+
+def linger() -> Callable[[], None]:
+    """Return what takes the rest of the body, once the answer is sent, and forgets it."""
+    stream, socket = request.environ["wsgi.input"], request.environ.get("gunicorn.socket")
+
+    def take() -> None:
+        if socket is None:
+            return
+        before, until = socket.gettimeout(), time.monotonic() + LINGER_S
+        socket.settimeout(LINGER_S)
+        try:
+            while stream.read(PIECE_NBYTES) and time.monotonic() < until:
+                continue
+        except Exception:  # the caller has left, or the rest is no HTTP: nobody is left to be told
+            return
+        finally:
+            socket.settimeout(before)
+
+    return take
