@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import BinaryIO, cast
 
 from storage.hdf5.look_ahead import LookAhead
 from storage.hdf5.sectors import Sectors
-from storage.objectstore import ObjectStore
 from storage.ranges import ByteRange
-from storage.stores.backend import Stat
 
 Ask = Callable[[Sequence[ByteRange]], Sequence[bytes | memoryview]]
 
@@ -103,21 +99,3 @@ class RemoteFile(io.RawIOBase):
         except Exception as error:
             self._failure = error
             raise
-
-
-def open_file(store: ObjectStore, name: str, stat: Stat | None = None) -> BinaryIO:
-    """Open a file of any store for parsing; raises NotStored or StoreAway.
-
-    Parameters
-    ----------
-    store : ObjectStore
-    name : str
-    stat : Stat, optional
-        Which version of the file is meant; that of now by default. Reading another raises FileChanged, but
-        from a folder: there the file that was opened is read to its end.
-    """
-    local = store.open_local(name)
-    if local is not None:
-        return local
-    stat = stat or store.stat(name)
-    return cast(BinaryIO, RemoteFile(partial(store.get_ranges, name, pin=stat.pin), stat.nbytes))

@@ -56,6 +56,7 @@ def fit(found: Found, file_nbytes: int, limits: Limits) -> Found:
         if dataset is not None and _stands(kept, path, partial(sound.require_array, array, dataset, limits)):
             kept.arrays[path] = array
     _keep_objects(found, kept, limits)
+    _leave_out_remains(found, kept)
     kept.refusals = [_fit_refusal(one, limits) for one in kept.refusals[: limits.refusals]]
     if len(found.refusals) > limits.refusals:
         kept.refusals[-1] = Refusal("/", f"there is more that cannot be served: {len(found.refusals)} in all")
@@ -100,6 +101,16 @@ def _keep_objects(found: Found, kept: Found, limits: Limits) -> None:
             kept.refusals.append(Refusal(one.source_path, "another has the same path, as far as it can be written"))
         elif _stands(kept, one.source_path, partial(_keep_object, kept, one, limits)):
             there.add((one.type_name, one.source_path))
+
+
+def _leave_out_remains(found: Found, kept: Found) -> None:
+    """Leave out arrays all of whose objects were left out, and what only these needed."""
+    needed = {path for one in kept.objects for path in one.arrays.values()}
+    for path in {path for one in found.objects for path in one.arrays.values()} - needed:
+        kept.arrays.pop(path, None)
+    datasets = {array.dataset for array in kept.arrays.values()}
+    kept.datasets = {path: told for path, told in kept.datasets.items() if path in datasets}
+    kept.blocks = {path: blocks for path, blocks in kept.blocks.items() if path in datasets}
 
 
 def _keep_object(kept: Found, one: FoundObject, limits: Limits) -> None:

@@ -140,7 +140,7 @@ class Sandbox:
         except Closed:
             raise Refused(_ended(child.status(), limits.cpu_s_for(task["nbytes"]))) from None
         except (Garbage, Overasked, Lie) as error:
-            log.warning("the process that parsed %s %s", file.name, error)
+            log.warning("the process that parsed %s %s", cleaned(file.name, MAX_NAME), error)
             raise Refused(f"the process that parsed it {error}") from error
 
     def _require_walls(self, told: dict[str, Any]) -> None:

@@ -96,6 +96,8 @@ def limits(address_space_nbytes: int, cpu_s: int) -> None:
 
 def landlock() -> None:
     """Let Linux refuse every file, every TCP port, and signals and abstract sockets of others (Landlock)."""
+    if sys.platform != "linux":
+        raise Missing("this system has no Landlock")
     call = LIBC.syscall
     abi = call(LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), LANDLOCK_VERSION)
     if abi < 1:

@@ -296,6 +296,8 @@ def test_an_honest_process_leaves_out_what_the_parent_would_not_take(change, pat
     fit = findings.fit(found, FILE_NBYTES, Limits())
     assert [one.path for one in fit.refusals] == ["/other", path]
     assert len(fit.objects) == left
+    assert set(fit.arrays) == {array for one in fit.objects for array in one.arrays.values()}
+    assert set(fit.datasets) == {array.dataset for array in fit.arrays.values()} >= set(fit.blocks)
     assert as_values(taken(messages(fit))) == as_values(fit)
 
 
