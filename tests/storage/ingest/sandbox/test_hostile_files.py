@@ -14,6 +14,7 @@ import pytest
 from storage.errors import Refused
 from storage.hdf5 import sidecar
 from storage.ingest.formats.hdf5 import PlainOptions
+from storage.ingest.found import Found
 from storage.ingest.sandbox.limits import Limits
 from storage.ingest.sandbox.sandbox import Sandbox
 from storage.objectstore import ObjectStore
@@ -396,6 +397,17 @@ class TestNames:
         assert len(found.refusals) == 2 and all("same path" in one.reason for one in found.refusals)
         for path, told in found.datasets.items():
             assert found.arrays[path].n_samples == told.shape[0]
+
+    def test_a_dataset_is_not_taken_for_another_that_is_written_out_alike(self):
+        with h5py.File(io.BytesIO(), "w") as file:
+            spaces = [h5py.h5s.create_simple((length,)) for length in (3, 4)]
+            for name, space in zip((b"\xff", rb"\xff"), spaces, strict=True):
+                h5py.h5d.create(file.id, name, h5py.h5t.NATIVE_DOUBLE, space)
+            found = Found()
+            first, second = (h5py.Dataset(h5py.h5d.open(file.id, name)) for name in (b"\xff", rb"\xff"))
+            assert found.describe(first) == found.describe(first) == r"/\xff"
+            with pytest.raises(Refused, match="same path"):
+                found.describe(second)
 
     @pytest.mark.parametrize("text", [b"a\0b", b"\xff\xfe", b"\x1b[2J\n", b"x" * 60_000, "\u202e".encode()])
     def test_of_units_and_attributes(self, inspected, sandbox, text):
