@@ -11,8 +11,9 @@ from flask import request
 
 from storage.errors import StorageError
 
-PIECE_NBYTES = 1 << 20
-"""What gunicorn takes from a socket at once, so that it need not put a rest back."""
+PIECE_NBYTES = 1 << 19
+"""Our worker lets gunicorn take as much from a socket at once, so that it need not put a rest back. More is no
+quicker, and a process keeps some of them in each of its heaps."""
 
 SILENCE_S = 60.0
 """A sender that sends nothing for so long is taken to have gone: it holds a thread."""

@@ -6,7 +6,10 @@ import json
 from http import HTTPStatus
 from typing import Any
 
+from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import ThreadWorker
+
+from app.body import PIECE_NBYTES
 
 MAX_REASON = 200
 """Characters of the malformed request that its answer repeats."""
@@ -40,6 +43,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def init_process(self) -> None:
         """Begin as a process of its own."""
         few_heaps()
+        SocketUnreader.max_body_chunk = PIECE_NBYTES
         super().init_process()
 
     def load_wsgi(self) -> None:

@@ -16,7 +16,9 @@ import traceback
 from benchmarks import scenarios
 from benchmarks.bench import Busy, opened
 
-ORDER = ["ceiling", "clients", "parts", "slices", "callers", "contiguous", "whole", "fairness", "index", "caches"]
+ORDER = [
+    "ceiling", "clients", "parts", "slices", "callers", "contiguous", "whole", "fairness", "index", "caches", "upload",
+]  # fmt: skip
 
 
 def main() -> int:

@@ -39,8 +39,8 @@ class Counts:
 class S3:
     """An S3 whose buckets are the folders in ``root`` at its start."""
 
-    def __init__(self, port: int, control: int, rclone_pid: int, proxy_pid: int) -> None:
-        self.port = port
+    def __init__(self, port: int, control: int, rclone_port: int, rclone_pid: int, proxy_pid: int) -> None:
+        self.port, self.rclone_port = port, rclone_port
         self.url = f"http://{HOST}:{port}"
         self.rclone_pid, self.proxy_pid = rclone_pid, proxy_pid
         self._control = socket.create_connection((HOST, control), timeout=60)
@@ -100,7 +100,7 @@ def serving(root: Path, logs: Path) -> Iterator[S3]:
             told = before.stdout.readline()
             if not told:
                 raise RuntimeError(f"the proxy does not start: {proxy_log.read_text()[-2000:]}")
-            found = S3(**json.loads(told), rclone_pid=store.pid, proxy_pid=before.pid)
+            found = S3(**json.loads(told), rclone_port=rclone_port, rclone_pid=store.pid, proxy_pid=before.pid)
             try:
                 yield found
             finally:

@@ -96,20 +96,16 @@ def upgrade() -> None:
     with op.batch_alter_table("user_account", schema=None) as batch_op:
         batch_op.add_column(sa.Column("quota_nbytes", sa.BigInteger(), nullable=True))
 
-    with op.batch_alter_table("stored_file", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("uploader_id", sa.Integer(), nullable=True))
-        batch_op.create_index(batch_op.f("ix_stored_file_uploader_id"), ["uploader_id"], unique=False)
-        batch_op.create_foreign_key(batch_op.f("fk_stored_file_uploader_id"), "user_account", ["uploader_id"], ["id"])
+    op.add_column("stored_file", sa.Column("uploader_id", sa.Integer(), nullable=True))
+    op.create_index(op.f("ix_stored_file_uploader_id"), "stored_file", ["uploader_id"], unique=False)
 
 
 def downgrade() -> None:
     with op.batch_alter_table("user_account", schema=None) as batch_op:
         batch_op.drop_column("quota_nbytes")
 
-    with op.batch_alter_table("stored_file", schema=None) as batch_op:
-        batch_op.drop_constraint(batch_op.f("fk_stored_file_uploader_id"), type_="foreignkey")
-        batch_op.drop_index(batch_op.f("ix_stored_file_uploader_id"))
-        batch_op.drop_column("uploader_id")
+    op.drop_index(op.f("ix_stored_file_uploader_id"), table_name="stored_file")
+    op.drop_column("stored_file", "uploader_id")
 
     with op.batch_alter_table("job", schema=None) as batch_op:
         batch_op.drop_index("ix_job_next")

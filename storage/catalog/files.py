@@ -28,7 +28,7 @@ class StoredFile(Base):
     """What the store says of the version that was indexed."""
     nbytes: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str | None] = mapped_column(String(64))
-    uploader_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"), index=True)
+    uploader_id: Mapped[int | None] = mapped_column(index=True)
     """Against whose quota it counts; None for a registered file, and once it may be removed."""
     options: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """How it was registered; registering it again in the same way does nothing."""

@@ -23,10 +23,11 @@ from storage.side_by_side import yield_to_others
 from storage.stores.backend import Part, Pieces, exactly, file_name, require_parts
 from storage.stores.s3_clients import BucketClients
 
-PART_NBYTES = 5 << 20
+PART_NBYTES = 6 << 20
+"""S3 takes none below 5 MiB but the last. Each file that comes holds three in memory."""
 MAX_PARTS = 10_000
-SENT_AT_ONCE = 3
-"""Parts of one file that are sent while the next one comes: all the memory that a file takes."""
+SENT_AT_ONCE = 2
+"""Parts of one file that are sent while the next one comes."""
 
 SENDERS = 16
 """Threads of one process that send parts."""
