@@ -11,6 +11,7 @@ from werkzeug.routing import BaseConverter
 from app import account_commands, auth, commands, errors, job_commands, services
 from app.config import Settings
 from app.views.account import account
+from app.views.changes import changes
 from app.views.datafiles import datafiles
 from app.views.electrophysiology import electrophysiology
 from app.views.root import root
@@ -52,6 +53,6 @@ def create_app(settings: Settings | None = None) -> Flask:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n_proxies, x_proto=n_proxies)  # type: ignore[method-assign]
     for part in (errors, auth, commands, account_commands, job_commands):
         part.install(app)
-    for blueprint in (root, account, electrophysiology, datafiles, uploads):
+    for blueprint in (root, account, electrophysiology, changes, datafiles, uploads):
         app.register_blueprint(blueprint)
     return app

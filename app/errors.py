@@ -21,6 +21,8 @@ from app.long_answers import Busy
 from storage import errors
 from storage.catalog.logins import TooManyAttempts, WrongPassword
 from storage.catalog.permissions import Forbidden, LoginNeeded
+from storage.writing.given import Invalid, Stale
+from storage.writing.objects import Contended, TooMany
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,10 @@ STATUS: dict[type[Exception], tuple[HTTPStatus, str]] = {
     TooManyAttempts: (HTTPStatus.TOO_MANY_REQUESTS, "too_many_attempts"),
     LoginNeeded: (HTTPStatus.UNAUTHORIZED, "login_needed"),
     Forbidden: (HTTPStatus.FORBIDDEN, "forbidden"),
+    Invalid: (HTTPStatus.BAD_REQUEST, "bad_request"),
+    TooMany: (HTTPStatus.BAD_REQUEST, "bad_request"),
+    Contended: (HTTPStatus.CONFLICT, "contended"),
+    Stale: (HTTPStatus.PRECONDITION_FAILED, "stale"),
     errors.NotFound: (HTTPStatus.NOT_FOUND, "not_found"),
     errors.NotStored: (HTTPStatus.NOT_FOUND, "not_stored"),
     errors.FileChanged: (HTTPStatus.CONFLICT, "file_changed"),
@@ -93,6 +99,8 @@ def _told(error: Exception, word: str) -> tuple[str, dict[str, Any]]:
     if isinstance(error, ValidationError):
         details: dict[str, Any] = _keyed_by_text(error.normalized_messages())  # type: ignore[no-untyped-call]
         return "; ".join(f"{name}: {_joined(said)}" for name, said in details.items()), details
+    if isinstance(error, Invalid):
+        return str(error), dict(error.faults)
     if isinstance(error, errors.SelectionError):
         return str(error), {name: [str(error)] for name in error.parameters}
     if isinstance(error, errors.PartsWrong):

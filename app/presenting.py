@@ -8,8 +8,9 @@ from typing import Any
 
 from app.links import datafile_link
 from app.services import Services
+from schemas.fields import Shown
 from schemas.numbers import plain
-from schemas.objects import SCHEMAS, DatafileDocumentSchema, Shown
+from schemas.objects import SCHEMAS, DatafileDocumentSchema
 from schemas.permalinks import datafile_permalink, object_permalink
 from schemas.queries import ArrayQuery, ObjectQuery
 from storage.catalog.files import Datafile

@@ -25,6 +25,7 @@ from storage.ingest.wakes import Wakes
 from storage.objectstore import ObjectStore
 from storage.reader import Reader
 from storage.side_by_side import SideBySide, yield_to_others
+from storage.writing.services import Writing
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +86,12 @@ class Services:
     def transaction(self) -> AbstractContextManager[Session]:
         """Return a session that writes: committed at the end of its block, undone if that fails."""
         return sessionmaker(self.engine.execution_options(writes=True), expire_on_commit=False).begin()
+
+    @cached_property
+    def writing(self) -> Writing:
+        """What creating and changing objects takes."""
+        quota_nbytes = self.settings.limits.quota_nbytes
+        return Writing(self.store, self.reader, self.session, self.transaction, quota_nbytes)
 
     def connection(self) -> Connection:
         """Return a connection that reads."""

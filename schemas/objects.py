@@ -2,136 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
-from marshmallow import Schema, fields, post_dump
+from marshmallow import Schema, ValidationError, post_dump
 
-from schemas.numbers import plain
-from schemas.permalinks import datafile_permalink, object_permalink, user_permalink
+from schemas.fields import (
+    Annotations,
+    Array,
+    Moment,
+    Number,
+    Owner,
+    Parent,
+    Parents,
+    Quantity,
+    Shown,
+    Text,
+    dtype_name,
+)
+from schemas.permalinks import object_permalink
+from storage.catalog import forms
 from storage.catalog.arrays import stored_array
-from storage.catalog.files import READY, Datafile
-from storage.catalog.models import ALIASES
+from storage.catalog.files import READY
+from storage.catalog.find import child_types
+from storage.catalog.models import ALIASES, TYPES
+from storage.writing.given import Given
 
-DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
+MAX_LABEL_NBYTES = 10_000
+MAX_UNKNOWN_TOLD = 10
 LAST = ("annotations", "owner", "safety_level", "current_state", "date_created", "last_modified")
 """What all types have stands after what is each type's own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A row of the catalog with all that its document needs beside it."""
-
-    row: Any
-    links: Mapping[str, str] = field(default_factory=dict)
-    """Of arrays of which a part was asked, by field; whole ones have their permalink."""
-    reason: str | None = None
-    """Why no part of the arrays could be linked."""
-    changed: Mapping[str, float] = field(default_factory=dict)
-    """Quantities that differ for the asked part, such as ``t_start``."""
-    downsampled: Mapping[str, Any] | None = None
-    children: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    progress: float = 1
-    """Of the check of a datafile, 0 to 1."""
-
-
-class Text(fields.Field[str]):
-    """Text, or null."""
-
-    def serialize(self, attr: str, obj: Any, accessor: Any = None, **kwargs: Any) -> Any:
-        """Return the column as it is."""
-        return getattr(obj.row, attr)
-
-
-class Number(Text):
-    """A number without a unit; integral ones without a point."""
-
-    def serialize(self, attr: str, obj: Any, accessor: Any = None, **kwargs: Any) -> Any:
-        """Return the column as documents tell numbers."""
-        return plain(getattr(obj.row, attr))
-
-
-class Moment(fields.Field[datetime]):
-    """A date, in UTC."""
-
-    def serialize(self, attr: str, obj: Any, accessor: Any = None, **kwargs: Any) -> str | None:
-        """Return the moment to the second."""
-        moment = getattr(obj.row, attr)
-        return None if moment is None else str(moment.strftime(DATE_FORMAT))
-
-
-class Quantity(fields.Field[float]):
-    """A number with its unit, both null where unset."""
-
-    def serialize(self, attr: str, obj: Any, accessor: Any = None, **kwargs: Any) -> dict[str, Any]:
-        """Return the number that holds for the asked part, in the unit it was saved in."""
-        value = obj.changed.get(attr, getattr(obj.row, attr))
-        return {"units": getattr(obj.row, f"{attr}_units"), "data": plain(value)}
-
-
-class Parent(fields.Field[str]):
-    """The permalink of a parent, or null."""
-
-    def serialize(self, attr: str, obj: Any, accessor: Any = None, **kwargs: Any) -> str | None:
-        """Return the permalink."""
-        id_ = getattr(obj.row, f"{attr}_id")
-        return None if id_ is None else object_permalink(attr, id_)
-
-
-class Parents(fields.Field[list[str]]):
-    """The permalinks of several parents of one type."""
-
-    def serialize(self, attr: str, obj: Any, accessor: Any = None, **kwargs: Any) -> list[str]:
-        """Return the permalinks, by id."""
-        ids = sorted(parent.id for parent in getattr(obj.row, f"{attr}s"))
-        return [object_permalink(attr, id_) for id_ in ids]
-
-
-class Owner(fields.Field[str]):
-    """The permalink of a user, or null."""
-
-    def serialize(self, attr: str, obj: Any, accessor: Any = None, **kwargs: Any) -> str | None:
-        """Return the permalink."""
-        return None if obj.row.owner_id is None else user_permalink(obj.row.owner_id)
-
-
-class Array(fields.Field[str]):
-    """An array: where to fetch the asked part of it, and what to plan for."""
-
-    def serialize(self, attr: str, obj: Any, accessor: Any = None, **kwargs: Any) -> dict[str, Any]:
-        """Return link, unit, guid, shape of the whole array and dtype."""
-        datafile: Datafile | None = getattr(obj.row, attr)
-        if datafile is None:
-            return {"units": None, "data": None}
-        array = stored_array(datafile)
-        told: dict[str, Any] = {
-            "units": datafile.units,
-            "data": None if obj.reason else obj.links.get(attr, datafile_permalink(datafile.id)),
-            "guid": datafile.guid,
-            "shape": list(array.shape),
-            "dtype": dtype_name(array.dtype),
-        }
-        return told | ({"reason": obj.reason} if obj.reason else {})
-
-
-def dtype_name(dtype: Any) -> str:
-    """Return how documents spell a dtype: ``float32``, ``int16``; strings by their width in bytes, ``S12``."""
-    return f"S{dtype.itemsize}" if dtype.kind == "S" else str(dtype.newbyteorder("="))
 
 
 class NeoSchema(Schema):
     """What all types have."""
 
-    id = Number()
-    guid = Text()
-    annotations = Text()
-    owner = Owner()
-    safety_level = Number()
-    current_state = Number()
-    date_created = Moment()
-    last_modified = Moment()
+    id = Number(dump_only=True)
+    guid = Text(dump_only=True)
+    annotations = Annotations()
+    owner = Owner(dump_only=True)
+    safety_level = Number(bounds=(1, 3))
+    current_state = Number(dump_only=True)
+    date_created = Moment(dump_only=True)
+    last_modified = Moment(dump_only=True)
 
     @post_dump(pass_original=True)
     def arrange(self, data: dict[str, Any], original: Shown, **kwargs: Any) -> dict[str, Any]:
@@ -146,7 +58,7 @@ class NeoSchema(Schema):
 class BlockSchema(NeoSchema):
     """A recording."""
 
-    name = Text()
+    name = Text(required=True)
     filedatetime = Moment()
     index = Number()
 
@@ -160,14 +72,14 @@ class SegmentSchema(BlockSchema):
 class RecordingChannelGroupSchema(NeoSchema):
     """Channels that belong together."""
 
-    name = Text()
+    name = Text(required=True)
     block = Parent()
 
 
 class RecordingChannelSchema(NeoSchema):
     """One electrode contact."""
 
-    name = Text()
+    name = Text(required=True)
     index = Number()
     recordingchannelgroup = Parent()
 
@@ -175,17 +87,17 @@ class RecordingChannelSchema(NeoSchema):
 class UnitSchema(NeoSchema):
     """A neuron."""
 
-    name = Text()
+    name = Text(required=True)
     recordingchannel = Parents()
 
 
 class AnalogSignalSchema(NeoSchema):
     """One regularly sampled signal."""
 
-    name = Text()
-    signal = Array()
-    t_start = Quantity()
-    sampling_rate = Quantity()
+    name = Text(required=True)
+    signal = Array(forms.SIGNAL, required=True)
+    t_start = Quantity("time", required=True)
+    sampling_rate = Quantity("rate", required=True)
     segment = Parent()
     recordingchannel = Parent()
 
@@ -194,9 +106,9 @@ class AnalogSignalArraySchema(NeoSchema):
     """Regularly sampled signals of one clock."""
 
     name = Text()
-    signal = Array()
-    t_start = Quantity()
-    sampling_rate = Quantity()
+    signal = Array(forms.SIGNALS, required=True)
+    t_start = Quantity("time", required=True)
+    sampling_rate = Quantity("rate", required=True)
     segment = Parent()
     recordingchannelgroup = Parent()
 
@@ -204,10 +116,10 @@ class AnalogSignalArraySchema(NeoSchema):
 class IrSaAnalogSignalSchema(NeoSchema):
     """Signals whose samples each have a time."""
 
-    name = Text()
-    signal = Array()
-    times = Array()
-    t_start = Quantity()
+    name = Text(required=True)
+    signal = Array(forms.UNEVEN_SIGNAL, required=True)
+    times = Array(forms.TIMES, required=True)
+    t_start = Quantity("time", required=True)
     segment = Parent()
     recordingchannel = Parent()
 
@@ -216,10 +128,10 @@ class SpikeTrainSchema(NeoSchema):
     """The times at which one unit fired."""
 
     name = Text()
-    times = Array()
-    waveforms = Array()
-    t_start = Quantity()
-    t_stop = Quantity()
+    times = Array(forms.TIMES, required=True)
+    waveforms = Array(forms.WAVEFORMS)
+    t_start = Quantity("time", required=True)
+    t_stop = Quantity("time", required=True)
     segment = Parent()
     unit = Parent()
 
@@ -227,10 +139,10 @@ class SpikeTrainSchema(NeoSchema):
 class SpikeSchema(NeoSchema):
     """One spike and its waveform."""
 
-    time = Quantity()
-    sampling_rate = Quantity()
-    left_sweep = Quantity()
-    waveform = Array()
+    time = Quantity("time", required=True)
+    sampling_rate = Quantity("rate", required=True)
+    left_sweep = Quantity("time")
+    waveform = Array(forms.WAVEFORM, required=True)
     segment = Parent()
     unit = Parent()
 
@@ -238,16 +150,16 @@ class SpikeSchema(NeoSchema):
 class EventArraySchema(NeoSchema):
     """Labelled moments."""
 
-    labels = Array()
-    times = Array()
+    labels = Array(forms.LABELS, required=True)
+    times = Array(forms.TIMES, required=True)
     segment = Parent()
 
 
 class EventSchema(NeoSchema):
     """One labelled moment."""
 
-    label = Text()
-    time = Quantity()
+    label = Text(required=True, max_nbytes=MAX_LABEL_NBYTES)
+    time = Quantity("time", required=True)
     segment = Parent()
     eventarray = Parent()
 
@@ -255,18 +167,18 @@ class EventSchema(NeoSchema):
 class EpochArraySchema(NeoSchema):
     """Labelled stretches of time."""
 
-    labels = Array()
-    times = Array()
-    durations = Array()
+    labels = Array(forms.LABELS, required=True)
+    times = Array(forms.TIMES, required=True)
+    durations = Array(forms.DURATIONS, required=True)
     segment = Parent()
 
 
 class EpochSchema(NeoSchema):
     """One labelled stretch of time."""
 
-    label = Text()
-    time = Quantity()
-    duration = Quantity()
+    label = Text(required=True, max_nbytes=MAX_LABEL_NBYTES)
+    time = Quantity("time", required=True)
+    duration = Quantity("time", required=True, at_least=0)
     segment = Parent()
     epocharray = Parent()
 
@@ -320,3 +232,52 @@ def type_name(spelled: str) -> str | None:
     """Return the name of a type as its table has it, also of an alias; None for what is no type."""
     name = ALIASES.get(spelled, spelled)
     return name if name in SCHEMAS else None
+
+
+def load_object(type_name: str, sent: dict[str, Any], *, is_new: bool) -> Given:
+    """Return what was sent of an object as values, with everything that is wrong with any of them.
+
+    Parameters
+    ----------
+    type_name : str
+    sent : dict
+        Fields as documents tell them.
+    is_new : bool
+        Whether what is required must be there; a change names some fields only.
+    """
+    schema = SCHEMAS[type_name]
+    sets = [f"{kind}_set" for kind in child_types(TYPES[type_name])]
+    read_only = {*schema.dump_fields} - {*schema.load_fields} | {*sets}
+    given = Given(told={name: value for name, value in sent.items() if name in read_only})
+    known = {name: value for name, value in sent.items() if name in schema.load_fields}
+    for name in list(sent.keys() - known.keys() - given.told.keys())[:MAX_UNKNOWN_TOLD]:
+        given.fault(name[:40], f"is no field of a {type_name}; known are {', '.join(schema.load_fields)}")
+    try:
+        values = schema.load(known, partial=not is_new)
+    except ValidationError as error:
+        values = error.valid_data if isinstance(error.valid_data, dict) else {}
+        given.faults |= {str(name): list(map(str, said)) for name, said in _said(error).items()}
+    for name, value in values.items():
+        _put(given, schema.load_fields[name], name, value)
+    return given
+
+
+def _said(error: ValidationError) -> dict[Any, Any]:
+    messages: dict[Any, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
+    return messages
+
+
+def _put(given: Given, kind: Any, name: str, value: Any) -> None:
+    """Put the value of a field where the catalog has it."""
+    if isinstance(kind, Parents):
+        given.several[name] = value
+    elif isinstance(kind, Parent):
+        given.parents[name] = value
+    elif isinstance(kind, Array):
+        given.arrays[name] = value
+    elif isinstance(kind, Quantity):
+        given.columns[name], given.columns[f"{name}_units"] = value or (None, None)
+    elif value is not None or name not in ("annotations", "safety_level"):
+        given.columns[name] = value
+    else:
+        given.fault(name, "may not be null")

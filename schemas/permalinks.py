@@ -8,6 +8,8 @@ from storage.catalog.models import ALIASES, TYPES
 
 PERMALINK = re.compile(r"/electrophysiology/([a-z]+)/([0-9]{1,19})/?")
 
+DATAFILE = re.compile(r"(?:/datafiles/)?([0-9]{1,19})/?")
+
 
 def object_permalink(type_name: str, id_: int) -> str:
     """Return the permalink of a Neo object."""
@@ -27,6 +29,15 @@ def upload_permalink(id_: str) -> str:
 def part_link(upload_id: str, number: int) -> str:
     """Return the address of the service that takes a part of an upload."""
     return f"{upload_permalink(upload_id)}/parts/{number}"
+
+
+def datafile_reference(text: str) -> int:
+    """Return the id in ``5`` or ``/datafiles/5``; raises ValueError for anything else, such as a part of an array."""
+    match = DATAFILE.fullmatch(text)
+    if match is None:
+        told = "names a part of an array" if text.startswith("/datafiles/") and "?" in text else "is no datafile"
+        raise ValueError(f"{told}: give the id or the permalink of a datafile, such as /datafiles/5")
+    return int(match[1])
 
 
 def user_permalink(id_: int) -> str:

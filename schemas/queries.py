@@ -201,12 +201,24 @@ NOTHING = Schema()
 @cache
 def list_schema(parent_fields: tuple[str, ...], *, has_name: bool, sliced: bool = True) -> ListSchema:
     """Return the schema of lists of a type with these parents; unless ``sliced``, slice parameters are unknown."""
+    exclude = () if sliced else tuple(ARRAY_FIELDS)
+    filters = _filters(parent_fields, has_name)
+    return ListSchema.from_dict(filters, name="FilteredListSchema")(exclude=exclude)  # type: ignore[return-value]
+
+
+@cache
+def chosen_schema(parent_fields: tuple[str, ...], *, has_name: bool, switch: str | None) -> Schema:
+    """Return the schema of what chooses objects of a type to be changed, and of the switch that says so."""
+    switches: dict[str, fields.Field[Any]] = {} if switch is None else {switch: Switch(load_default=False)}
+    return Schema.from_dict({"id__in": Ids(), **_filters(parent_fields, has_name), **switches}, name="ChosenSchema")()
+
+
+def _filters(parent_fields: tuple[str, ...], has_name: bool) -> dict[str, fields.Field[Any]]:
     filters: dict[str, fields.Field[Any]] = {parent: Reference() for parent in parent_fields}
     if has_name:
         without_nul = validate.ContainsNoneOf("\0", error="has a NUL, which no name has")
         filters["name"] = fields.String(validate=[validate.Length(max=1000), without_nul])
-    exclude = () if sliced else tuple(ARRAY_FIELDS)
-    return ListSchema.from_dict(filters, name="FilteredListSchema")(exclude=exclude)  # type: ignore[return-value]
+    return filters
 
 
 def load(schema: Schema, pairs: Iterable[tuple[str, str]]) -> Any:

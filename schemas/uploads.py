@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
-from schemas.objects import DATE_FORMAT
+from schemas.fields import DATE_FORMAT
 from schemas.queries import WholeNumber, Word
 from storage.catalog.uploads import Upload
 from storage.ingest.part_plan import (

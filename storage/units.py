@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import threading
 from fractions import Fraction
+from functools import cache, lru_cache
+from math import isfinite
+from typing import Any
+
+from storage.errors import FileDamaged
 
 SECONDS = {"s": Fraction(1), "ms": Fraction(1, 10**3), "us": Fraction(1, 10**6), "mcs": Fraction(1, 10**6)}
 """Seconds in one of each time unit, by its lower-case spelling."""
@@ -12,6 +19,13 @@ HERTZ = {"hz": Fraction(1), "khz": Fraction(10**3), "mhz": Fraction(10**6), "1/s
 
 VOLTS = ("v", "mv", "uv", "mcv")
 """What signals are mostly told in, by its lower-case spelling."""
+
+MAX_CHARACTERS = 40
+FACTOR = r"[^\W\d_]+(?:_[^\W\d_]+)*(?:(?:\^|\*\*)?-?[0-9]{1,2})?"
+FORM = re.compile(rf"(?:1\s*/\s*)?(?:%|{FACTOR}(?:(?:\s*[*/·]\s*|\s+){FACTOR})*)")
+"""Names with small exponents, multiplied and divided."""
+
+_asking = threading.Lock()
 
 
 def seconds(unit: str) -> Fraction:
@@ -25,20 +39,51 @@ def hertz(unit: str) -> Fraction:
 
 
 def decimal(value: float) -> Fraction:
-    """Return a stored float as the decimal of its shortest representation: 0.1 is one tenth."""
+    """Return a stored float as the decimal of its shortest representation: 0.1 is one tenth.
+
+    Raises
+    ------
+    FileDamaged
+        If it is infinite or no number, as no file is registered now.
+    """
+    if not isfinite(value):
+        raise FileDamaged(f"the catalog says {value} where times need a number; registering its file again may mend it")
     return Fraction(repr(float(value)))
 
 
+@lru_cache(maxsize=256)
 def require_unit(text: str) -> str:
     """Return a unit of a signal as it is spelled: of volts in any letter case, or whatever the units library knows."""
-    if text.strip().lower() not in VOLTS:
-        import pint  # takes 0.3 s, and only registering asks
+    if text.strip().lower() in VOLTS:
+        return text
+    # The form comes first: the library would work out m**9**9**9.
+    if len(text) > MAX_CHARACTERS or not FORM.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is not a unit; try V, mV, uV, nA or pA")
+    import pint  # takes 0.3 s, and only registering and creating ask
 
-        try:
-            pint.UnitRegistry().parse_units(text)
-        except (pint.PintError, ValueError, TypeError, SyntaxError, AttributeError) as error:
-            raise ValueError(f"{text[:40]!r} is not a unit; try V, mV, uV, nA or pA") from error
+    try:
+        with _asking:
+            _registry().parse_units(text)
+    except (pint.PintError, ValueError, TypeError, SyntaxError, AttributeError) as error:
+        raise ValueError(f"{text[:40]!r} is not a unit; try V, mV, uV, nA or pA") from error
     return text
+
+
+def is_same(unit: str, other: str) -> bool:
+    """Whether two spellings mean one unit: of times and volts in any letter case, of others only if they are equal."""
+    if unit == other:
+        return True
+    one, two = unit.strip().lower(), other.strip().lower()
+    if one in SECONDS and two in SECONDS:
+        return SECONDS[one] == SECONDS[two]
+    return one in VOLTS and two in VOLTS and (one == two or {one, two} == {"uv", "mcv"})
+
+
+@cache
+def _registry() -> Any:
+    import pint
+
+    return pint.UnitRegistry()
 
 
 def _known(unit: str, table: dict[str, Fraction], kind: str) -> Fraction:

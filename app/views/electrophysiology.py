@@ -29,7 +29,7 @@ MESSAGE_TYPE = "object_selected"
 @electrophysiology.get("/<type_name>/")
 def list_objects(type_name: str) -> Response:
     """Answer the objects of a type that the filters match, each sliced on its own axis."""
-    model = _model(type_name)
+    model = model_of(type_name)
     query = load(list_schema(model.parent_fields, has_name=hasattr(model, "name")), request.args.items(multi=True))
     with services().session() as session:
         page = find.list_objects(
@@ -52,7 +52,7 @@ def get_object(type_name: str, object_id: int) -> Response:
     query = load(OBJECT, request.args.items(multi=True))
     timings = Timings()
     with services().session() as session:
-        row = find.get(session, _model(type_name), object_id)
+        row = find.get(session, model_of(type_name), object_id)
         permissions.require_read(caller(), row)
         children = find.children(session, [row], caller())[row.id] if query.detail == "full" else {}
     selected = [selected_object(row, query, children, services(), timings)]
@@ -63,7 +63,8 @@ def get_object(type_name: str, object_id: int) -> Response:
     return response
 
 
-def _model(spelled: str) -> type[Any]:
+def model_of(spelled: str) -> type[Any]:
+    """Return the type of a name or an alias; raises NotFound."""
     name = named_type(spelled)
     if name is None:
         known = ", ".join([*TYPES, *ALIASES])

@@ -30,7 +30,7 @@ from storage.catalog.base import moment
 from storage.catalog.files import Datafile
 from storage.catalog.uploads import Upload
 from storage.errors import NotFound, WrongLength
-from storage.ingest import in_parts, leftovers
+from storage.ingest import abandoned, in_parts
 from storage.ingest import uploads as under_way
 from storage.ingest.receive import receive
 from storage.stores.backend import Part
@@ -140,7 +140,7 @@ def delete_upload(upload_id: str) -> Response:
     """Give up an upload and remove its bytes."""
     load(NOTHING, request.args.items(multi=True))
     upload = _own(upload_id)
-    if not leftovers.give_up(services().store, services().engine, upload.id):
+    if not abandoned.give_up(services().store, services().engine, upload.id):
         raise NotFound(f"the upload {upload.id} was completed meanwhile")
     return _answer([], f"The upload of {upload.name} is given up.", "object_archived")
 

@@ -99,8 +99,15 @@ def upgrade() -> None:
     op.add_column("stored_file", sa.Column("uploader_id", sa.Integer(), nullable=True))
     op.create_index(op.f("ix_stored_file_uploader_id"), "stored_file", ["uploader_id"], unique=False)
 
+    with op.batch_alter_table("spiketrain", schema=None) as batch_op:
+        batch_op.alter_column("name", existing_type=sa.Text(), nullable=True)
+
 
 def downgrade() -> None:
+    op.execute("UPDATE spiketrain SET name = '' WHERE name IS NULL")
+    with op.batch_alter_table("spiketrain", schema=None) as batch_op:
+        batch_op.alter_column("name", existing_type=sa.Text(), nullable=False)
+
     with op.batch_alter_table("user_account", schema=None) as batch_op:
         batch_op.drop_column("quota_nbytes")
 

@@ -12,7 +12,7 @@ from storage.calibration import Calibration
 from storage.catalog.files import Datafile
 from storage.catalog.models import NeoObject, Spike
 from storage.catalog.uses import Use
-from storage.errors import SelectionError
+from storage.errors import FileDamaged, SelectionError
 from storage.hdf5.chunk_index import ChunkIndex, grid_of
 from storage.hdf5.dataset import Chunked, Contiguous, Dataset
 from storage.hdf5.filters import Filter
@@ -74,6 +74,8 @@ def regular_axis(owner: Any) -> RegularAxis:
 @lru_cache(maxsize=KNOWN)
 def _regular(t_start: float, time_unit: str, rate: float, rate_unit: str, n_samples: int) -> RegularAxis:
     per_unit = decimal(rate) * hertz(rate_unit) * seconds(time_unit)
+    if per_unit <= 0:
+        raise FileDamaged(f"the catalog says that the sampling rate is {rate}; registering its file again may mend it")
     return RegularAxis(t_start=decimal(t_start), sampling_rate=per_unit, n_samples=n_samples, unit=time_unit)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Engine, delete, select
+from sqlalchemy import CursorResult, delete, select
 from sqlalchemy.orm import Session
 
 from storage.catalog.base import moment
@@ -16,26 +16,28 @@ from storage.errors import StoreAway
 UNFINISHED = timedelta(hours=1)
 """How long writing a key, and then what refers to it, may take at most."""
 REPLACED = timedelta(hours=1)
-"""How long a key that was replaced stays for those who still read by it."""
+"""How long a key that was replaced or archived stays for those who still read by it."""
 
 
-def note(engine: Engine, key: str) -> None:
-    """Note a key that is about to be written, before anything is."""
-    with Session(engine.execution_options(writes=True)) as session, session.begin():
-        session.add(Leftover(key=key, remove_after=moment() + UNFINISHED))
+def note(session: Session, keys: Collection[str]) -> None:
+    """Note keys that are about to be written; to be committed before they are."""
+    session.add_all(Leftover(key=key, remove_after=moment() + UNFINISHED) for key in keys)
 
 
-def strike_out(session: Session, keys: Iterable[str]) -> None:
-    """Strike out keys in the transaction that refers to them; raises StoreAway for what was given up meanwhile."""
-    keys = set(keys)
+def strike_out(session: Session, keys: Collection[str]) -> None:
+    """Strike out keys in the transaction that refers to them.
+
+    Raises
+    ------
+    StoreAway
+        If writing took so long that they may have been removed.
+    """
     kept = delete(Leftover).where(Leftover.key.in_(keys), Leftover.remove_after > moment())
-    struck = cast(CursorResult[Any], session.execute(kept))
-    if struck.rowcount != len(keys):
-        raise StoreAway("storing it took too long, and it was given up; try again")
+    if keys and cast(CursorResult[Any], session.execute(kept)).rowcount != len(keys):
+        raise StoreAway("storing this took too long, and it was removed again; try again")
 
 
-def doom(session: Session, keys: Iterable[str]) -> None:
+def doom(session: Session, keys: Collection[str]) -> None:
     """Note keys in the transaction that refers to them no more."""
-    keys = set(keys)
-    known = set(session.scalars(select(Leftover.key).where(Leftover.key.in_(list(keys)))))
-    session.add_all(Leftover(key=key, remove_after=moment() + REPLACED) for key in keys - known)
+    known = set(session.scalars(select(Leftover.key).where(Leftover.key.in_(keys))))
+    session.add_all(Leftover(key=key, remove_after=moment() + REPLACED) for key in set(keys) - known)

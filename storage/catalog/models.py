@@ -162,13 +162,14 @@ class IrSaAnalogSignal(NeoObject, Named, InSegment, Base):
     times: Mapped[Datafile | None] = _linked("IrSaAnalogSignal.times_id")
 
 
-class SpikeTrain(NeoObject, Named, InSegment, Base):
+class SpikeTrain(NeoObject, InSegment, Base):
     """The times at which one unit fired, within ``t_start`` and ``t_stop``."""
 
     __tablename__ = type_name = "spiketrain"
     array_fields = ("times", "waveforms")
     parent_fields = ("segment", "unit")
     time_field = "times"
+    name: Mapped[str | None] = mapped_column(Text, index=True)
     t_start: Mapped[float]
     t_start_units: Mapped[str] = mapped_column(String(16))
     t_stop: Mapped[float]

@@ -30,7 +30,8 @@ from sqlalchemy.orm import aliased
 from storage.catalog.base import ACTIVE
 from storage.catalog.files import Datafile, StoredFile
 from storage.catalog.models import TYPES
-from storage.errors import NotFound
+from storage.errors import FileDamaged, NotFound
+from storage.hdf5.sidecar import MENDED_BY
 
 MAX_ID = 2**31 - 1
 
@@ -140,8 +141,11 @@ def _made(rows: tuple[tuple[Any, ...], ...]) -> tuple[Datafile, Sequence[Use]]:
 
 def _datafile(row: tuple[Any, ...]) -> Datafile:
     told = dict(zip(DATAFILE_COLUMNS, row, strict=False))
-    for name in JSON_COLUMNS & told.keys():
-        told[name] = None if told[name] is None else orjson.loads(told[name])
+    try:
+        for name in JSON_COLUMNS & told.keys():
+            told[name] = None if told[name] is None else orjson.loads(told[name])
+    except orjson.JSONDecodeError as error:  # such as a calibration of 1e400, which no file is registered with now
+        raise FileDamaged(f"the catalog has a {name} that is beyond numbers; {MENDED_BY}") from error
     file = StoredFile(**dict(zip(FILE_COLUMNS, row[len(DATAFILE_COLUMNS) :], strict=True)))
     return Datafile(**told, file=file)
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
-from storage.catalog import find, jobs, permissions
+from storage.catalog import find, jobs, leftovers, permissions
 from storage.catalog.base import ACTIVE, ARCHIVED, moment, now
 from storage.catalog.files import Datafile, StoredFile
 from storage.catalog.jobs import Job
 from storage.catalog.permissions import Caller
 from storage.catalog.uses import links
 from storage.errors import StillUsed
-from storage.ingest import leftovers
-
-REMOVED_AFTER = timedelta(hours=1)
-"""Answers that are being sent may still read it."""
 
 
 def archive_datafile(engine: Engine, caller: Caller, datafile_id: int) -> Datafile:
@@ -57,11 +51,10 @@ def _cancel_jobs(session: Session, datafile: Datafile) -> None:
 
 def _note_leftovers(session: Session, datafile: Datafile) -> None:
     """Note what may be removed: the sidecar where no other array has it, the file where nothing is made of it."""
-    due = moment() + REMOVED_AFTER
     shares = select(Datafile.id).where(Datafile.sidecar == datafile.sidecar, Datafile.current_state == ACTIVE)
     if datafile.sidecar is not None and session.scalar(shares.limit(1)) is None:
-        leftovers.note(session, datafile.sidecar, due=due)
+        leftovers.doom(session, [datafile.sidecar])
     file: StoredFile = datafile.file
     if file.uploader_id is not None and not find.made_from(session, file.id):
-        leftovers.note(session, file.name, due=due)
+        leftovers.doom(session, [file.name])
         file.uploader_id = None

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from storage.catalog.uploads import Upload
 from storage.errors import NotFound, NotStored, PartsWrong, TooLarge
-from storage.ingest import leftovers, uploads
+from storage.ingest import abandoned, uploads
 from storage.ingest.part_plan import PartPlan
 from storage.ingest.uploads import Limits
 from storage.objectstore import ObjectStore
@@ -49,7 +49,7 @@ def begin(
             named = {"store_upload_id": upload.store_upload_id}
             connection.execute(update(Upload).where(Upload.id == upload.id).values(named))
     except BaseException:
-        leftovers.give_up(store, engine, upload.id)
+        abandoned.give_up(store, engine, upload.id)
         raise
     return upload
 

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from storage.catalog.uploads import Upload
 from storage.errors import TooLarge, WrongLength
-from storage.ingest import leftovers, uploads
+from storage.ingest import abandoned, uploads
 from storage.ingest.uploads import Limits
 from storage.objectstore import ObjectStore
 from storage.stores.backend import Pieces
@@ -66,7 +66,7 @@ def receive(
             store.write(upload.key, counted, at_most_nbytes=limits.max_request_nbytes if nbytes is None else nbytes)
             return uploads.finish(engine, upload, store.stat(upload.key), counted.sha256.hexdigest())
     except BaseException:
-        leftovers.give_up(store, engine, upload.id)
+        abandoned.give_up(store, engine, upload.id)
         raise
 
 

@@ -53,10 +53,15 @@ class Recording:
     def _datafiles(self, found: Found, sidecars: Mapping[str, Sidecar | None]) -> dict[str, int]:
         """Write all arrays; return their ids by source path."""
         known = self._known(Datafile)
-        rows = {}
+        rows, times = {}, _times_of(found)
         for array in found.arrays.values():
             rows[array.source_path] = known.pop(array.source_path, None) or self._new(Datafile)
             told = _datafile_columns(array, found, sidecars[array.dataset])
+            if array.source_path not in times and told["sidecar_offsets"] is not None:
+                # Blocks on a row say that its values are sorted; other rows of the same dataset need not be.
+                told["sidecar_offsets"] = {
+                    name: offset for name, offset in told["sidecar_offsets"].items() if name != "blocks"
+                }
             self._update(rows[array.source_path], {"source_path": array.source_path, **told}, self.content_changed)
         self._archive(known)
         self.session.flush()
@@ -121,6 +126,12 @@ def count(session: Session, file: StoredFile) -> dict[str, int]:
         if n_objects:
             counts[type_name] = n_objects
     return counts
+
+
+def _times_of(found: Found) -> set[str]:
+    """Return the source paths of all arrays that objects have as their times."""
+    fields = ((one, TYPES[one.type_name].time_field) for one in found.objects)
+    return {one.arrays[field] for one, field in fields if field is not None and field in one.arrays}
 
 
 def _datafile_columns(array: FoundArray, found: Found, sidecar: Sidecar | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from storage.catalog import leftovers
 from storage.hdf5 import packed_index, sidecar
@@ -29,7 +30,8 @@ def put(store: ObjectStore, engine: Engine, found: Found, path: str) -> Sidecar 
         return None
     content, offsets = sidecar.dump(arrays)
     key = sidecar.new_key()
-    leftovers.note(engine, key)
+    with Session(engine.execution_options(writes=True)) as session, session.begin():
+        leftovers.note(session, [key])
     store.put(key, content)
     packed = None if description.chunks is None else packed_index.pack(description.chunks)
     return Sidecar(key, offsets, packed)

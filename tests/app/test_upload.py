@@ -22,7 +22,7 @@ from storage.catalog.models import AnalogSignal
 from storage.catalog.uploads import Leftover, Upload
 from storage.errors import QuotaExceeded, StoreAway
 from storage.ingest import uploads
-from storage.ingest.leftovers import SECOND_LOOK, remove_abandoned
+from storage.ingest.abandoned import SECOND_LOOK, remove_abandoned
 from tests.archive import Archive
 from tests.people import logged_in
 

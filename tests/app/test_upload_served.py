@@ -23,7 +23,7 @@ from storage.catalog.database import connect
 from storage.catalog.files import Datafile
 from storage.catalog.migrate import migrate
 from storage.catalog.uploads import Leftover, Upload
-from storage.ingest.leftovers import SECOND_LOOK, remove_abandoned
+from storage.ingest.abandoned import SECOND_LOOK, remove_abandoned
 from storage.objectstore import ObjectStore
 from tests.people import session_of
 

@@ -22,11 +22,6 @@ AT_ONCE = 100
 """Rows that are claimed in one transaction."""
 
 
-def note(session: Session, key: str, *, due: datetime) -> None:
-    """Note that a key may be removed from some time on."""
-    session.merge(Leftover(key=key, remove_after=due))
-
-
 def give_up(store: ObjectStore, engine: Engine, upload_id: str) -> bool:
     """Give up an upload and remove its bytes; False where it is over already, and somebody else's concern."""
     with Session(engine.execution_options(writes=True)) as session, session.begin():
@@ -78,7 +73,7 @@ def _claim_abandoned(engine: Engine, now: datetime) -> list[str]:
 
 def _claim(session: Session, upload: Upload, now: datetime) -> str:
     """Turn an upload into a leftover, and return its key."""
-    note(session, upload.key, due=now + SECOND_LOOK)
+    session.merge(Leftover(key=upload.key, remove_after=now + SECOND_LOOK))
     session.delete(upload)
     return upload.key
 

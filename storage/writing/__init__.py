@@ -1,0 +1,1 @@
+"""Creating, changing and archiving objects on behalf of a caller."""

@@ -1,0 +1,150 @@
+"""Arrays that an object would have: whether each may be linked, and in which unit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+from sqlalchemy.orm import Session
+
+from storage.catalog.arrays import stored_array
+from storage.catalog.files import READY, Datafile
+from storage.catalog.forms import ArrayForm
+from storage.catalog.permissions import Caller, may_read_array, may_write
+from storage.catalog.uses import datafile_and_uses
+from storage.errors import NotFound
+from storage.units import is_same, require_unit, seconds
+from storage.writing.given import GivenArray
+from storage.writing.inline_arrays import fault_of_times
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An array as an object would have it: one that it has, one that is linked anew, or one that was sent."""
+
+    shape: tuple[int, ...]
+    units: str | None
+    datafile: Datafile | None = None
+    values: NDArray[Any] | None = None
+    new_units: str | None = None
+    """What the datafile is to say."""
+
+
+Fault = Callable[[str], None]
+"""Takes what is wrong with the array."""
+
+
+def kept(datafile: Datafile | None) -> Candidate | None:
+    """Return the array that an object has."""
+    return None if datafile is None else Candidate(stored_array(datafile).shape, datafile.units, datafile)
+
+
+def checked(
+    session: Session, caller: Caller, given: GivenArray, current: Datafile | None, fault: Fault
+) -> Candidate | None:
+    """Return the array that was given; None where it cannot be told what it is, and ``fault`` was told why.
+
+    Parameters
+    ----------
+    session : Session
+    caller : Caller
+    given : GivenArray
+    current : Datafile or None
+        What the field links now: linking it again needs no leave.
+    fault : callable
+    """
+    if given.values is not None:
+        return _inline(given, given.values, fault)
+    assert given.datafile_id is not None
+    is_new = current is None or current.id != given.datafile_id
+    datafile = _readable(session, caller, given.datafile_id, fault) if is_new else current
+    if datafile is None:
+        return None
+    if given.guid not in (None, datafile.guid):
+        fault(f"has the guid {datafile.guid} by now, not {str(given.guid)[:40]}")
+    shape = stored_array(datafile).shape
+    if is_new:
+        _require_form(given.form, datafile, shape, fault)
+    new_units = _new_units(caller, given, datafile, fault)
+    units = new_units or datafile.units
+    if is_new and given.form.unit is not None:
+        _require_units(given.form, units, fault)
+    return Candidate(shape, units, datafile, new_units=new_units)
+
+
+def _inline(given: GivenArray, values: NDArray[Any], fault: Fault) -> Candidate:
+    if given.form.unit is None:
+        if given.units is not None:
+            fault("are texts, which have no unit")
+    else:
+        _require_units(given.form, given.units, fault)
+    if given.form.is_sorted:
+        odd = fault_of_times(values)
+        if odd is not None:
+            fault(odd)
+    return Candidate(values.shape, given.units, values=values)
+
+
+def _readable(session: Session, caller: Caller, datafile_id: int, fault: Fault) -> Datafile | None:
+    """Return a datafile whose samples the caller may read."""
+    try:
+        datafile, uses = datafile_and_uses(session.connection(), datafile_id)
+    except NotFound:
+        datafile = None
+    if datafile is None or not may_read_array(caller, datafile, uses):
+        fault(f"there is no datafile {datafile_id} that you may read")
+        return None
+    if datafile.state != READY:
+        fault(f"datafile {datafile_id} is not ready but {datafile.state}" + _because(datafile))
+        return None
+    return datafile
+
+
+def _because(datafile: Datafile) -> str:
+    return "" if datafile.reason is None else f": {datafile.reason}"
+
+
+def _require_form(form: ArrayForm, datafile: Datafile, shape: tuple[int, ...], fault: Fault) -> None:
+    kind = stored_array(datafile).dtype.kind
+    if len(shape) not in form.n_axes:
+        wanted = " or ".join(map(str, form.n_axes))
+        fault(f"has the shape {list(shape)}, but this field takes {wanted} dimension(s)")
+    if (kind == "S") != (form.holds == "texts"):
+        fault(f"has {'texts' if kind == 'S' else 'numbers'}, but this field takes {form.holds}")
+    elif form.is_sorted and datafile.n_samples and "blocks" not in (datafile.sidecar_offsets or {}):
+        fault("cannot be times: its values are not sorted, or not finite numbers")
+
+
+def _require_units(form: ArrayForm, units: str | None, fault: Fault) -> None:
+    """Require that there is a unit; of times it is one of time, whoever said so."""
+    if units is None:
+        fault(f'has no unit; give {{"data": …, "units": "{"s" if form.unit == "time" else "mV"}"}}')
+    else:
+        _require_known(form, units, fault)
+
+
+def _require_known(form: ArrayForm, units: str, fault: Fault) -> bool:
+    try:
+        seconds(units) if form.unit == "time" else require_unit(units)
+    except ValueError as error:
+        fault(f"has a unit that is none: {error}")
+        return False
+    return True
+
+
+def _new_units(caller: Caller, given: GivenArray, datafile: Datafile, fault: Fault) -> str | None:
+    """Return what the unit of a datafile becomes; None where it stays."""
+    asked, units = given.units, datafile.units
+    if asked is None or asked == units:
+        return None
+    if given.form.unit is None:
+        fault("are texts, which have no unit")
+    elif units is not None and not is_same(asked, units):
+        fault(f"is in {units}, not in {asked[:40]}")
+    elif may_write(caller, datafile):
+        return asked if _require_known(given.form, asked, fault) else None
+    elif units is None:
+        fault(f"has no unit, and only its owner may say that it is {asked[:40]}")
+    return None
