@@ -13,6 +13,7 @@ from datetime import timedelta
 import click
 from flask import Flask
 from flask.cli import AppGroup, with_appcontext
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.catalog_errors import catalog_errors
@@ -21,10 +22,13 @@ from storage.catalog import queue
 from storage.catalog.base import moment
 from storage.catalog.jobs import CANCELLED, DONE, FAILED, PAUSED, QUEUED, RUNNING, Job
 from storage.errors import NotFound, StorageError
+from storage.ingest.abandoned import remove_abandoned
 from storage.ingest.steps import FileProgress, steps
 from storage.ingest.tidy import find_stray
 from storage.ingest.worker import Worker
 from storage.progress import untold
+
+log = logging.getLogger(__name__)
 
 STATES = (QUEUED, RUNNING, PAUSED, DONE, FAILED, CANCELLED)
 SHOWN = 50
@@ -51,6 +55,10 @@ def worker(with_parent: bool) -> None:
     with catalog_errors(), one_worker(found) as doing:
 
         def sweep() -> None:
+            try:
+                remove_abandoned(found.store, found.engine)
+            except (StorageError, SQLAlchemyError) as error:  # the next sweep tries again
+                log.warning("what was abandoned could not be removed: %s", error)
             soon = queue.next_moment(found.engine)
             if soon is not None and soon > moment():
                 found.wakes.send(after=soon - moment())

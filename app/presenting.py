@@ -61,12 +61,12 @@ def selected_list(
     ]
 
 
-def datafile_entry(datafile: Datafile, detail: str = "full") -> Any:
-    """Return the entry of ``selected`` for a datafile."""
+def datafile_entry(datafile: Datafile, detail: str = "full", *, progress: float = 1) -> Any:
+    """Return the entry of ``selected`` for a datafile, whose check is so far."""
     permalink = datafile_permalink(datafile.id)
     if detail == "link":
         return permalink
-    fields = DatafileDocumentSchema().dump(Shown(datafile))
+    fields = DatafileDocumentSchema().dump(Shown(datafile, progress=progress))
     return {"model": "neo_api.datafile", "permalink": permalink, "fields": fields}
 
 

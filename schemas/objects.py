@@ -19,6 +19,7 @@ from schemas.fields import (
     Text,
     dtype_name,
 )
+from schemas.numbers import plain
 from schemas.permalinks import object_permalink
 from storage.catalog import forms
 from storage.catalog.arrays import stored_array
@@ -202,7 +203,7 @@ class DatafileDocumentSchema(Schema):
     def add_form(self, data: dict[str, Any], original: Shown, **kwargs: Any) -> dict[str, Any]:
         """Add what the array is, and the length of the file that it lies in."""
         row = original.row
-        stored = {"progress": original.progress, "nbytes": row.file.nbytes, "sha256": row.file.sha256}
+        stored = {"progress": plain(original.progress), "nbytes": row.file.nbytes, "sha256": row.file.sha256}
         if row.state != READY:
             return data | {"shape": None, "dtype": None, **stored}
         array = stored_array(row)

@@ -13,7 +13,7 @@ from app.presenting import datafile_entry
 from app.services import services
 from schemas.permalinks import datafile_permalink
 from schemas.queries import DATAFILE, DETAIL, NOTHING, list_schema, load
-from storage.catalog import find, permissions
+from storage.catalog import find, permissions, queue
 from storage.catalog.base import PUBLIC
 from storage.catalog.files import READY, REFUSED, Datafile
 from storage.catalog.uses import Use, datafile_and_uses
@@ -40,7 +40,8 @@ def list_datafiles() -> Response:
             offset=query.offset,
             limit=query.max_results,
         )
-    selected = [datafile_entry(row, query.detail) for row in page.objects]
+        progress = queue.progress_of(session, page.objects)
+    selected = [datafile_entry(row, query.detail, progress=progress.get(row.id, 1)) for row in page.objects]
     content = document(selected, message=MESSAGE, message_type=MESSAGE_TYPE, offset=query.offset, total=page.total)
     return json_answer(content, public=all(row.safety_level == PUBLIC for row in page.objects))
 
@@ -65,7 +66,10 @@ def get_info(datafile_id: int) -> Response:
     _, _, public = _readable(datafile_id)
     with services().session() as session:
         datafile = find.get(session, Datafile, datafile_id)
-    content = document([datafile_entry(datafile, query["q"])], message=MESSAGE, message_type=MESSAGE_TYPE)
+        progress = queue.progress_of(session, [datafile]).get(datafile_id, 1)
+    content = document(
+        [datafile_entry(datafile, query["q"], progress=progress)], message=MESSAGE, message_type=MESSAGE_TYPE
+    )
     response = json_answer(content, guid=datafile.guid, public=public)
     response.last_modified = datafile.last_modified
     return response

@@ -25,7 +25,7 @@ from schemas.uploads import (
     parts_fields,
     upload_fields,
 )
-from storage.catalog import find, permissions
+from storage.catalog import find, permissions, queue
 from storage.catalog.base import moment
 from storage.catalog.files import Datafile
 from storage.catalog.uploads import Upload
@@ -156,8 +156,10 @@ def _uploaded(datafile_id: int, *, is_new: bool) -> Response:
     services().wake()
     with services().session() as session:
         datafile = find.get(session, Datafile, datafile_id)
+        progress = queue.progress_of(session, [datafile]).get(datafile_id, 1)
     message = f"{datafile.name} is stored; {datafile_permalink(datafile_id)}/info/ tells when it is checked."
-    response = _answer([datafile_entry(datafile)], message, "object_created" if is_new else "object_selected")
+    entry = datafile_entry(datafile, progress=progress)
+    response = _answer([entry], message, "object_created" if is_new else "object_selected")
     response.status_code = HTTPStatus.CREATED if is_new else HTTPStatus.OK
     response.headers["Location"] = datafile_permalink(datafile_id)
     return response

@@ -189,10 +189,13 @@ def ended(session: Session, batch: str, known: Container[int]) -> list[Job]:
     return [job for job in map(partial(session.get, Job), new) if job is not None]
 
 
-def progress_of(session: Session, datafile_id: int) -> float:
-    """Return how far the check of a datafile is, 0 to 1."""
-    newest = select(Job.progress).where(Job.datafile_id == datafile_id).order_by(Job.id.desc()).limit(1)
-    return float(session.scalar(newest) or 0.0)
+def progress_of(session: Session, datafiles: Iterable[Datafile]) -> dict[int, float]:
+    """Return how far the checks of datafiles are, 0 to 1, by id of those that are not checked yet."""
+    waiting = [datafile.id for datafile in datafiles if datafile.state in (UPLOADED, CHECKING)]
+    if not waiting:
+        return {}
+    newest_last = select(Job.datafile_id, Job.progress).where(Job.datafile_id.in_(waiting)).order_by(Job.id)
+    return dict.fromkeys(waiting, 0.0) | {id_: done for id_, done in session.execute(newest_last) if id_ is not None}
 
 
 def begin_check(engine: Engine, datafile_id: int) -> None:

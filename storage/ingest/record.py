@@ -56,7 +56,7 @@ class Recording:
         rows, times = {}, _times_of(found)
         for array in found.arrays.values():
             rows[array.source_path] = known.pop(array.source_path, None) or self._new(Datafile)
-            told = _datafile_columns(array, found, sidecars[array.dataset])
+            told = datafile_columns(array, found, sidecars[array.dataset])
             if array.source_path not in times and told["sidecar_offsets"] is not None:
                 # Blocks on a row say that its values are sorted; other rows of the same dataset need not be.
                 told["sidecar_offsets"] = {
@@ -134,7 +134,8 @@ def _times_of(found: Found) -> set[str]:
     return {one.arrays[field] for one, field in fields if field is not None and field in one.arrays}
 
 
-def _datafile_columns(array: FoundArray, found: Found, sidecar: Sidecar | None) -> dict[str, Any]:
+def datafile_columns(array: FoundArray, found: Found, sidecar: Sidecar | None) -> dict[str, Any]:
+    """Return what the catalog says of an array that was found."""
     description = found.datasets[array.dataset]
     calibration = array.calibration
     return {

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from storage.catalog.jobs import REGISTER, Job
+from storage.catalog.jobs import CHECK, REGISTER, Job
+from storage.ingest.check import check_upload
 from storage.ingest.register import Options, register
 from storage.ingest.worker import Held, Outcome, Step
 from storage.objectstore import ObjectStore
@@ -43,4 +45,4 @@ def steps(store: ObjectStore, engine: Engine, progress: FileProgress = untold) -
 
         return write
 
-    return {REGISTER: register_file}
+    return {REGISTER: register_file, CHECK: partial(check_upload, store, engine)}

@@ -1,0 +1,83 @@
+"""The check of an uploaded file: what is in it, found in the sandbox, makes its datafile ready or refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from storage.catalog import leftovers, queue, short_indices
+from storage.catalog.base import now
+from storage.catalog.files import READY, REFUSED, Datafile
+from storage.catalog.jobs import Job
+from storage.errors import FileChanged, NotStored, Refused
+from storage.ingest import sidecars
+from storage.ingest.hashing import sha256_of
+from storage.ingest.record import Sidecar, datafile_columns
+from storage.ingest.sandbox.sandbox import sandbox
+from storage.ingest.worker import Held, Outcome
+from storage.objectstore import ObjectStore
+from storage.stores.backend import Stat
+
+HASHING = 0.5
+"""Share of the progress that hashing a file takes, where its hash is not known."""
+
+
+def check_upload(store: ObjectStore, engine: Engine, held: Held) -> Outcome:
+    """Check the file of the datafile that a job is about; return what writes the result.
+
+    Parameters
+    ----------
+    store : ObjectStore
+    engine : Engine
+    held : Held
+
+    Raises
+    ------
+    StoreAway, SandboxAway
+        The check should be tried again.
+    """
+    datafile_id = held.job.datafile_id
+    assert datafile_id is not None
+    queue.begin_check(engine, datafile_id)
+    with Session(engine) as session:
+        file = session.get_one(Datafile, datafile_id).file
+    stat = Stat(file.nbytes, file.pin or "")
+    sha256 = file.sha256
+    try:
+        if sha256 is None:
+            sha256 = sha256_of(store, file.name, stat, lambda share: held.tell(HASHING * share))
+        announced = held.job.options.get("sha256", sha256)
+        if announced != sha256:
+            raise Refused(f"its SHA-256 is {sha256}, and {announced} was announced")
+        begun = held.done
+
+        def tell(_path: str, n_indexed: int, n_chunks: int) -> None:
+            held.tell(begun + (1 - begun) * n_indexed / max(n_chunks, 1))
+
+        found = sandbox().check(store, file.name, stat, tell)
+        (array,) = found.arrays.values()
+        sidecar = sidecars.put(store, engine, found, array.dataset)
+    except (Refused, FileChanged, NotStored) as error:
+        return _writes({"state": REFUSED, "reason": str(error)}, sha256, None)
+    columns = datafile_columns(array, found, sidecar) | {"source_path": array.source_path}
+    del columns["name"]  # what its sender calls the file stays
+    return _writes({**columns, "state": READY, "reason": None}, sha256, sidecar)
+
+
+def _writes(columns: dict[str, Any], sha256: str | None, sidecar: Sidecar | None) -> Outcome:
+    """Return what writes the columns of a datafile, in the transaction that ends its job."""
+
+    def write(session: Session, job: Job) -> None:
+        datafile = session.get_one(Datafile, job.datafile_id)
+        for name, value in columns.items():
+            setattr(datafile, name, value)
+        datafile.last_modified, datafile.file.sha256 = now(), sha256
+        if sidecar is not None:
+            packed = {} if sidecar.packed_index is None else {sidecar.key: sidecar.packed_index}
+            short_indices.replace(session.connection(), (), packed)
+            leftovers.strike_out(session, [sidecar.key])
+        job.message = datafile.reason or datafile.state
+
+    return write
