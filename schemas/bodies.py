@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from itertools import chain
 from typing import Any, NoReturn
 
 from marshmallow import ValidationError
 
 MAX_DIGITS = 400
 """Of one number; no float64 needs more."""
+MAX_DEPTH = 32
 
 
 def parsed(content: bytes) -> dict[str, Any]:
@@ -21,24 +23,26 @@ def parsed(content: bytes) -> dict[str, Any]:
         or text that is not Unicode.
     """
     try:
-        text = content.decode("utf-8")
         found = json.loads(
-            text,
+            content.decode("utf-8"),
             object_pairs_hook=_object,
             parse_int=_integer,
             parse_float=_float,
             parse_constant=_constant,
         )
+        _require_shallow(found)
+        if b"\\u" in content:  # only escapes can make half a character
+            json.dumps(found, ensure_ascii=False).encode("utf-8")
     except UnicodeDecodeError as error:
         raise _invalid("it is not UTF-8") from error
+    except UnicodeEncodeError as error:
+        raise _invalid("it has half of a surrogate pair, which is no character") from error
     except RecursionError as error:
         raise _invalid("it is nested too deeply") from error
     except ValueError as error:
         raise _invalid(str(error)) from error
     if not isinstance(found, dict):
         raise _invalid('it is not an object such as {"name": "a block"}')
-    if "\\u" in text:  # only escapes can make half a character
-        _require_unicode(found)
     return found
 
 
@@ -72,9 +76,12 @@ def _constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is not a number of JSON; null stands for no number")
 
 
-def _require_unicode(found: dict[str, Any]) -> None:
-    """Raise ValidationError where half a character stands anywhere in a value."""
-    try:
-        json.dumps(found, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise _invalid("it has half of a surrogate pair, which is no character") from error
+def _require_shallow(found: Any) -> None:
+    """Raise ValueError for what is nested so deeply that no field takes it, and that working on it may fail."""
+    level = [found]
+    for _ in range(MAX_DEPTH):
+        inner = [one for one in level if isinstance(one, dict | list)]
+        if not inner:
+            return
+        level = list(chain.from_iterable(one.values() if isinstance(one, dict) else one for one in inner))
+    raise ValueError(f"it is nested too deeply: more than {MAX_DEPTH} levels")

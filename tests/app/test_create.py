@@ -70,30 +70,25 @@ def test_every_type_with_linked_datafiles_is_read_back(archive, anne):
         assert fields["guid"] != there["guid"] and fields["segment"] is None if "segment" in fields else True
 
 
-@pytest.mark.parametrize("form", [lambda id_: id_, str, "/datafiles/{}".format, "/datafiles/{}/".format])
-@pytest.mark.parametrize("bare", [True, False])
-def test_a_datafile_is_named_by_its_id_or_permalink(archive, anne, form, bare):
+def test_a_datafile_is_named_by_its_id_or_permalink(archive, anne):
     archive.add("one", np.arange(3.0), units="mV")
-    data = form(1)
-    fields = created(anne, "analogsignal", signal=data if bare else {"data": data})
-    assert fields["signal"]["data"] == "/datafiles/1" and fields["signal"]["units"] == "mV"
+    for data in (1, "1", "/datafiles/1", "/datafiles/1/"):
+        for sent in (data, {"data": data}):
+            fields = created(anne, "analogsignal", signal=sent)
+            assert fields["signal"]["data"] == "/datafiles/1" and fields["signal"]["units"] == "mV"
 
 
-@pytest.mark.parametrize(
-    ("values", "dtype", "read"),
-    [
-        ([1, -(2**63), 2**63 - 1], "<i8", [1, -(2**63), 2**63 - 1]),
-        ([1, 2.5], "<f8", [1, 2.5]),
-        ([1, None], "<f8", [1, None]),
-        ([2**53, None, -0.0], "<f8", [2**53, None, 0]),
-        ([], "<f8", []),
-        ([1e-320, 1.7976931348623157e308], "<f8", [1e-320, 1.7976931348623157e308]),
-    ],
-)
-def test_integers_stay_integers_and_null_is_no_number(anne, values, dtype, read):
-    fields = created(anne, "analogsignal", signal=array(values, "mV"))
-    assert fields["signal"]["dtype"] == str(np.dtype(dtype)) and fields["signal"]["shape"] == [len(values)]
-    assert got(anne, f"{fields['signal']['data']}?format=json") == read
+def test_integers_stay_integers_and_null_is_no_number(anne):
+    for values, dtype in (
+        ([1, -(2**63), 2**63 - 1], "int64"),
+        ([1, 2.5], "float64"),
+        ([2**53, None, -0.5], "float64"),
+        ([], "float64"),
+        ([1e-320, 1.7976931348623157e308], "float64"),
+    ):
+        fields = created(anne, "analogsignal", signal=array(values, "mV"))
+        assert fields["signal"]["dtype"] == dtype and fields["signal"]["shape"] == [len(values)]
+        assert got(anne, f"{fields['signal']['data']}?format=json") == values
 
 
 def test_the_file_of_an_inline_array_is_hdf5_with_one_array_named_by_its_guid(anne):
@@ -133,17 +128,14 @@ def test_an_alias_creates_its_type(anne):
     assert answer.status_code == 201 and answer.json["selected"][0]["model"] == "neo_api.irsaanalogsignal"
 
 
-@pytest.mark.parametrize(
-    ("sent", "told"),
-    [
+def test_dates_are_told_in_utc(anne):
+    for sent, told in (
         ("2012-07-26T19:16:07+02:00", "2012-07-26 17:16:07"),
         ("2012-07-26T17:16:07Z", "2012-07-26 17:16:07"),
         ("2012-07-26 17:16:07.9", "2012-07-26 17:16:07"),
         ("2012-07-26", "2012-07-26 00:00:00"),
-    ],
-)
-def test_dates_are_told_in_utc(anne, sent, told):
-    assert created(anne, "block", filedatetime=sent)["filedatetime"] == told
+    ):
+        assert created(anne, "block", filedatetime=sent)["filedatetime"] == told
 
 
 def test_what_is_private_stays_so_and_what_is_public_is_for_all(archive, anne):

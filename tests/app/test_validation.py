@@ -164,9 +164,10 @@ def test_arrays(anne, type_name, field, data):
     assert list(wrong(anne, type_name, **{field: array(data, units)})) == [field]
 
 
-def test_values_of_deep_lists(anne):
-    deep = json.loads("[" * 200 + "]" * 200)
-    assert list(wrong(anne, "analogsignal", signal=deep)) == ["signal"]
+@pytest.mark.parametrize(("depth", "named"), [(10, "signal"), (200, "body")])
+def test_values_of_deep_lists(anne, depth, named):
+    deep = json.loads("[" * depth + "]" * depth)
+    assert list(wrong(anne, "analogsignal", signal=deep)) == [named]
 
 
 @pytest.mark.parametrize(
