@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.ingest.sandbox.limits import Limits as SandboxLimits
-from storage.ingest.uploads import Limits
 from storage.objectstore import S3_CLIENTS
+from storage.uploads.under_way import Limits
 
 MEBIBYTE = 1 << 20
 GIGABYTE = 10**9

@@ -22,11 +22,11 @@ from storage.catalog import queue
 from storage.catalog.base import moment
 from storage.catalog.jobs import CANCELLED, DONE, FAILED, PAUSED, QUEUED, RUNNING, Job
 from storage.errors import NotFound, StorageError
-from storage.ingest.abandoned import remove_abandoned
-from storage.ingest.steps import FileProgress, steps
-from storage.ingest.tidy import find_stray
-from storage.ingest.worker import Worker
+from storage.jobs.steps import FileProgress, steps
+from storage.jobs.worker import Worker
 from storage.progress import untold
+from storage.uploads.abandoned import remove_abandoned
+from storage.uploads.tidy import find_stray
 
 log = logging.getLogger(__name__)
 

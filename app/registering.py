@@ -16,7 +16,7 @@ from app.services import Services
 from storage.catalog import queue
 from storage.catalog.jobs import DONE, QUEUED, Job, add_registers
 from storage.ingest.register import Options, Outcome
-from storage.ingest.steps import FileProgress
+from storage.jobs.steps import FileProgress
 
 LOOK_S = 0.2
 """Between two looks at which jobs of a batch came to an end."""

@@ -21,7 +21,7 @@ from storage.catalog import database, short_indices
 from storage.hdf5.chunk_index import IndexSource
 from storage.hdf5.dataset import DatasetReader
 from storage.ingest.sandbox.sandbox import sandbox
-from storage.ingest.wakes import Wakes
+from storage.jobs.wakes import Wakes
 from storage.objectstore import ObjectStore
 from storage.reader import Reader
 from storage.side_by_side import SideBySide, yield_to_others

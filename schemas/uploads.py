@@ -14,7 +14,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate, va
 from schemas.fields import DATE_FORMAT
 from schemas.queries import WholeNumber, Word
 from storage.catalog.uploads import Upload
-from storage.ingest.part_plan import (
+from storage.uploads.part_plan import (
     MAX_PART_NBYTES,
     MAX_PARTS,
     MIN_PART_NBYTES,

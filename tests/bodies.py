@@ -90,3 +90,8 @@ def faults(client: FlaskClient, address: str, body: Any, status: int = 400) -> d
     details: dict[str, Any] = answer.json["details"]
     assert all(name in answer.json["message"] for name in details)
     return details
+
+
+def wrong(client: FlaskClient, type_name: str, **fields: Any) -> dict[str, Any]:
+    """Return what is wrong with a body that differs from a right one in these fields, by field."""
+    return faults(client, f"/electrophysiology/{type_name}/", {**BODIES[type_name], **fields})

@@ -18,8 +18,8 @@ from storage.catalog.base import PUBLIC
 from storage.catalog.files import READY, REFUSED, Datafile
 from storage.catalog.uses import Use, datafile_and_uses
 from storage.errors import NotReady
-from storage.ingest.archiving import archive_datafile
 from storage.stores.backend import file_name
+from storage.uploads.archiving import archive_datafile
 
 datafiles = Blueprint("datafiles", __name__, url_prefix="/datafiles")
 

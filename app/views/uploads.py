@@ -30,10 +30,9 @@ from storage.catalog.base import moment
 from storage.catalog.files import Datafile
 from storage.catalog.uploads import Upload
 from storage.errors import NotFound, WrongLength
-from storage.ingest import abandoned, in_parts
-from storage.ingest import uploads as under_way
-from storage.ingest.receive import receive
 from storage.stores.backend import Part
+from storage.uploads import abandoned, in_parts, under_way
+from storage.uploads.receive import receive
 
 uploads = Blueprint("uploads", __name__, url_prefix="/datafiles")
 

@@ -6,7 +6,6 @@ comes, nothing is hashed twice, and what takes the bytes is the same whether a c
 
 from __future__ import annotations
 
-import mmap
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from storage.errors import NotStored, StoreAway, StoreFull
 from storage.side_by_side import yield_to_others
 from storage.stores.backend import Part, Pieces, exactly, file_name, require_parts
+from storage.stores.s3_bodies import Body, Rooms, gathered, slices
 from storage.stores.s3_clients import BucketClients
 
 PART_NBYTES = 6 << 20
@@ -35,7 +35,6 @@ SENDERS = 16
 TRIES = 3
 """Of a part that the service has in memory; one that is sent as it comes cannot be sent again."""
 
-SENT_PIECE_NBYTES = 1 << 18
 URL_LASTS_S = 3600
 GONE = {"404", "NoSuchKey", "NoSuchBucket", "NoSuchUpload"}
 FULL = {"507", "XMinioStorageFull", "QuotaExceeded", "InsufficientStorage"}
@@ -81,7 +80,7 @@ class S3Writing:
         """
         part_nbytes = max(PART_NBYTES, -(-at_most_nbytes // MAX_PARTS))
         rooms = Rooms(part_nbytes)
-        parts = _gathered(pieces, part_nbytes, rooms)
+        parts = gathered(pieces, part_nbytes, rooms)
         first = next(parts, memoryview(b""))
         second = next(parts, None)
         if second is None:
@@ -111,7 +110,7 @@ class S3Writing:
         try:
             with _named_errors(key):
                 url = _signed(self._clients(bucket).client, "upload_part", part.nbytes, URL_LASTS_S, asked)
-                self._send_once(bucket, url, _Body(exactly(pieces, part)), part.nbytes)
+                self._send_once(bucket, url, Body(exactly(pieces, part)), part.nbytes)
         except StoreAway:  # S3 may hang up in the middle of a part of an upload that is over
             self._parts(location, upload)
             raise
@@ -229,15 +228,15 @@ class S3Writing:
         url = _signed(self._clients(bucket).client, operation, len(content), URL_LASTS_S, asked)
         for _ in range(TRIES - 1):
             try:
-                return self._send_once(bucket, url, _Body(_slices(content)), len(content))
+                return self._send_once(bucket, url, Body(slices(content)), len(content))
             except BotoCoreError:
                 continue
             except _Refused as error:
                 if not error.may_pass:
                     raise
-        return self._send_once(bucket, url, _Body(_slices(content)), len(content))
+        return self._send_once(bucket, url, Body(slices(content)), len(content))
 
-    def _send_once(self, bucket: str, url: str, body: _Body, nbytes: int) -> str:
+    def _send_once(self, bucket: str, url: str, body: Body, nbytes: int) -> str:
         """Send a body of known length, and return the ETag; raises _Refused, BotoCoreError or what the body raised."""
         prepared = AWSRequest("PUT", url, headers={"Content-Length": str(nbytes)}).prepare()
         prepared.body = body  # after preparing, which would measure it
@@ -259,70 +258,10 @@ class S3Writing:
         return self._buckets.get(bucket) or self._buckets.setdefault(bucket, BucketClients(bucket, self._public_url))
 
 
-class Rooms:
-    """Memory for the parts of one file, used again and again: new memory for each would pile up in the heap."""
-
-    def __init__(self, nbytes: int) -> None:
-        self._nbytes = nbytes
-        self._free: deque[mmap.mmap] = deque()
-
-    def get(self) -> mmap.mmap:
-        """Return a room that nobody uses."""
-        try:
-            return self._free.popleft()
-        except IndexError:
-            return mmap.mmap(-1, self._nbytes)
-
-    def put(self, content: memoryview) -> None:
-        """Take back the room that this lies in."""
-        if isinstance(content.obj, mmap.mmap):
-            self._free.append(content.obj)
-
-
-class _Body:
-    """Pieces as the file that an HTTP client reads; it keeps what they raise, which clients take for their own."""
-
-    def __init__(self, pieces: Iterator[bytes | memoryview]) -> None:
-        self._pieces = pieces
-        self.error: Exception | None = None
-
-    def read(self, _nbytes: int = -1) -> bytes | memoryview:
-        """Return the next piece; nothing at the end."""
-        try:
-            return next((piece for piece in self._pieces if piece), b"")
-        except Exception as error:
-            self.error = error
-            raise
-
-
-def _slices(content: bytes | memoryview) -> Iterator[memoryview]:
-    """Yield bytes a little at a time: each must go out within the time in which a store answers."""
-    whole = memoryview(content)
-    for offset in range(0, len(whole), SENT_PIECE_NBYTES):
-        yield whole[offset : offset + SENT_PIECE_NBYTES]
-
-
 def _signed(client: Any, operation: str, nbytes: int, expires_s: int, asked: dict[str, Any]) -> str:
     """Return a URL that takes exactly so many bytes."""
     params = {**asked, "ContentLength": nbytes}
     return str(client.generate_presigned_url(operation, Params=params, ExpiresIn=expires_s))
-
-
-def _gathered(pieces: Pieces, nbytes: int, rooms: Rooms) -> Iterator[memoryview]:
-    """Yield the same bytes in runs of this length, of which the last may be shorter; each lies in a room."""
-    room, held = rooms.get(), 0
-    for piece in pieces:
-        left = memoryview(piece)
-        while held + len(left) >= nbytes:
-            taken = nbytes - held
-            room[held:nbytes] = left[:taken]
-            left = left[taken:]
-            yield memoryview(room)
-            room, held = rooms.get(), 0
-        room[held : held + len(left)] = left
-        held += len(left)
-    if held:
-        yield memoryview(room)[:held]
 
 
 def _split(location: str) -> tuple[str, str]:

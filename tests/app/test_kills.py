@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from storage.catalog.files import Datafile, StoredFile
 from storage.catalog.jobs import Job
 from storage.catalog.uploads import Upload
-from storage.ingest.tidy import find_stray
+from storage.uploads.tidy import find_stray
 from tests.app.test_serving import Service
 from tests.archive import PASSWORD, Archive
 

@@ -11,7 +11,7 @@ import pytest
 from storage.catalog.base import ARCHIVED
 from storage.catalog.files import CHECKING, REFUSED, Datafile
 from tests.archive import Archive
-from tests.bodies import BODIES, array, created, faults
+from tests.bodies import array, created, wrong
 from tests.storage.ingest.test_register import write_nwb
 
 
@@ -31,11 +31,6 @@ def anne(archive):
 @pytest.fixture(scope="module")
 def bob(archive):
     return archive.logged_in("bob")
-
-
-def wrong(client, type_name, **fields):
-    """Return what is wrong with a body that differs from a right one in these fields."""
-    return faults(client, f"/electrophysiology/{type_name}/", {**BODIES[type_name], **fields})
 
 
 class TestLinkedDatafiles:

@@ -16,9 +16,9 @@ from storage.catalog.base import moment
 from storage.catalog.files import Datafile, StoredFile
 from storage.catalog.jobs import Job
 from storage.catalog.uploads import Leftover, Upload
-from storage.ingest.abandoned import SECOND_LOOK, remove_abandoned
-from storage.ingest.in_parts import plan_of
-from storage.ingest.part_plan import MAX_PART_NBYTES, MIN_PART_NBYTES
+from storage.uploads.abandoned import SECOND_LOOK, remove_abandoned
+from storage.uploads.in_parts import plan_of
+from storage.uploads.part_plan import MAX_PART_NBYTES, MIN_PART_NBYTES
 from tests.app.test_upload import limit, refused, rows
 from tests.archive import Archive
 from tests.people import logged_in

@@ -23,8 +23,8 @@ from storage.catalog.database import connect
 from storage.catalog.files import Datafile
 from storage.catalog.migrate import migrate
 from storage.catalog.uploads import Leftover, Upload
-from storage.ingest.abandoned import SECOND_LOOK, remove_abandoned
 from storage.objectstore import ObjectStore
+from storage.uploads.abandoned import SECOND_LOOK, remove_abandoned
 from tests.people import session_of
 
 ROOT = Path(__file__).resolve().parents[2]

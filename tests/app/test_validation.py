@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from storage.catalog.files import Datafile
 from storage.catalog.models import TYPES
 from tests.archive import Archive
-from tests.bodies import BODIES, array, created, faults
+from tests.bodies import BODIES, array, created, faults, wrong
 
 BIG = "9" * 399
 
@@ -32,11 +32,6 @@ def anne(archive):
 @pytest.fixture(scope="module")
 def bob(archive):
     return archive.logged_in("bob")
-
-
-def wrong(client, type_name, **fields):
-    """Return what is wrong with a body that differs from a right one in these fields."""
-    return faults(client, f"/electrophysiology/{type_name}/", {**BODIES[type_name], **fields})
 
 
 @pytest.mark.parametrize("type_name", BODIES)

@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
-from storage.ingest.steps import steps
-from storage.ingest.worker import Worker
+from storage.jobs.steps import steps
+from storage.jobs.worker import Worker
 from tests.archive import Archive
 from tests.people import logged_in
 

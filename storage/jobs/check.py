@@ -13,10 +13,10 @@ from storage.catalog.files import READY, REFUSED, Datafile
 from storage.catalog.jobs import Job
 from storage.errors import FileChanged, NotStored, Refused
 from storage.ingest import sidecars
-from storage.ingest.hashing import sha256_of
 from storage.ingest.record import Sidecar, datafile_columns
 from storage.ingest.sandbox.sandbox import sandbox
-from storage.ingest.worker import Held, Outcome
+from storage.jobs.hashing import sha256_of
+from storage.jobs.worker import Held, Outcome
 from storage.objectstore import ObjectStore
 from storage.stores.backend import Stat
 

@@ -9,9 +9,9 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from storage.catalog.jobs import CHECK, REGISTER, Job
-from storage.ingest.check import check_upload
 from storage.ingest.register import Options, register
-from storage.ingest.worker import Held, Outcome, Step
+from storage.jobs.check import check_upload
+from storage.jobs.worker import Held, Outcome, Step
 from storage.objectstore import ObjectStore
 from storage.progress import untold
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.ingest.file_names import MAX_NBYTES, UNNAMED, clean_name
+from storage.uploads.file_names import MAX_NBYTES, UNNAMED, clean_name
 
 
 @pytest.mark.parametrize(

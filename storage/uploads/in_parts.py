@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 
 from storage.catalog.uploads import Upload
 from storage.errors import NotFound, NotStored, PartsWrong, TooLarge
-from storage.ingest import abandoned, uploads
-from storage.ingest.part_plan import PartPlan
-from storage.ingest.uploads import Limits
 from storage.objectstore import ObjectStore
 from storage.stores.backend import Part, Pieces, differences
+from storage.uploads import abandoned, under_way
+from storage.uploads.part_plan import PartPlan
+from storage.uploads.under_way import Limits
 
 LASTS = timedelta(days=1)
 """Since the last sign of life, after which an upload is abandoned."""
@@ -33,7 +33,7 @@ def begin(
     """Reserve room for a file and make ready for its parts; raises TooLarge, QuotaExceeded or StoreAway."""
     if plan.nbytes > limits.max_nbytes:
         raise TooLarge(f"a file has {limits.max_nbytes} bytes at most, and not {plan.nbytes}")
-    upload = uploads.reserve(
+    upload = under_way.reserve(
         engine,
         limits,
         owner_id=owner_id,
@@ -77,12 +77,12 @@ def put_part(store: ObjectStore, engine: Engine, upload: Upload, part: Part, pie
         If the upload is over.
     WrongLength, Superseded, StoreFull, StoreAway
     """
-    uploads.renew(engine, upload.id, LASTS)
+    under_way.renew(engine, upload.id, LASTS)
     try:
         store.put_part(upload.key, upload.store_upload_id, part, pieces)
     except NotStored as error:
         raise NotFound(f"the upload {upload.id} takes no parts any more") from error
-    uploads.renew(engine, upload.id, LASTS)
+    under_way.renew(engine, upload.id, LASTS)
 
 
 def arrived(store: ObjectStore, upload: Upload) -> Mapping[int, int]:
@@ -124,10 +124,10 @@ def complete(
     """
     with Session(engine, expire_on_commit=False) as session:
         try:
-            upload = uploads.own(session, upload_id, owner_id)
+            upload = under_way.own(session, upload_id, owner_id)
         except NotFound:
-            return uploads.finished(session, upload_id, owner_id), False
-    uploads.renew(engine, upload.id, LASTS)
+            return under_way.finished(session, upload_id, owner_id), False
+    under_way.renew(engine, upload.id, LASTS)
     _require_all(store, upload, told)
     try:
         store.complete(upload.key, upload.store_upload_id, plan_of(upload).parts())
@@ -135,10 +135,10 @@ def complete(
     except NotStored as error:
         raise NotFound(f"the upload {upload.id} was given up") from error
     try:
-        return uploads.finish(engine, upload, stat, None), True
+        return under_way.finish(engine, upload, stat, None), True
     except NotFound:  # two completed it at once
         with Session(engine) as session:
-            return uploads.finished(session, upload_id, owner_id), False
+            return under_way.finished(session, upload_id, owner_id), False
 
 
 def _require_all(store: ObjectStore, upload: Upload, told: Mapping[int, int]) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from storage.errors import FileChanged
-from storage.ingest.hashing import sha256_of
+from storage.jobs.hashing import sha256_of
 from storage.objectstore import ObjectStore
 
 CONTENT = bytes(range(256)) * 80_000

@@ -10,10 +10,10 @@ from sqlalchemy import Engine
 
 from storage.catalog.uploads import Upload
 from storage.errors import TooLarge, WrongLength
-from storage.ingest import abandoned, uploads
-from storage.ingest.uploads import Limits
 from storage.objectstore import ObjectStore
 from storage.stores.backend import Pieces
+from storage.uploads import abandoned, under_way
+from storage.uploads.under_way import Limits
 
 STEP_NBYTES = 64 << 20
 """By which room is reserved for a file whose length was not announced."""
@@ -59,12 +59,12 @@ def receive(
     require_fits(nbytes or 0, limits)
     lease = timedelta(seconds=limits.lease_s)
     room = STEP_NBYTES if nbytes is None else nbytes
-    upload = uploads.reserve(engine, limits, owner_id=owner_id, name=name, nbytes=room, lasts=lease)
+    upload = under_way.reserve(engine, limits, owner_id=owner_id, name=name, nbytes=room, lasts=lease)
     counted = _Counted(engine, limits, upload, pieces)
     try:
-        with uploads.leased(engine, upload.id, limits.lease_s):
+        with under_way.leased(engine, upload.id, limits.lease_s):
             store.write(upload.key, counted, at_most_nbytes=limits.max_request_nbytes if nbytes is None else nbytes)
-            return uploads.finish(engine, upload, store.stat(upload.key), counted.sha256.hexdigest())
+            return under_way.finish(engine, upload, store.stat(upload.key), counted.sha256.hexdigest())
     except BaseException:
         abandoned.give_up(store, engine, upload.id)
         raise
@@ -92,7 +92,7 @@ class _Counted:
             nbytes += len(piece)
             require_fits(nbytes, self._limits)
             if nbytes > self._upload.nbytes:
-                uploads.grow(self._engine, self._limits, self._upload, nbytes + STEP_NBYTES)
+                under_way.grow(self._engine, self._limits, self._upload, nbytes + STEP_NBYTES)
             self.sha256.update(piece)
             yield piece
         if not nbytes:

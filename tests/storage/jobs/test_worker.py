@@ -15,7 +15,7 @@ from storage.catalog.database import connect
 from storage.catalog.jobs import CANCELLED, CHECK, DONE, FAILED, QUEUED, REGISTER, RUNNING, URGENT, Job, add_registers
 from storage.catalog.migrate import migrate
 from storage.errors import StoreAway
-from storage.ingest.worker import Worker
+from storage.jobs.worker import Worker
 
 SOON = timedelta(seconds=0.6)
 

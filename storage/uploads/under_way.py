@@ -24,8 +24,8 @@ from storage.catalog.files import UPLOADED, Datafile, StoredFile
 from storage.catalog.jobs import add_check
 from storage.catalog.uploads import Upload
 from storage.errors import NotFound
-from storage.ingest.file_names import clean_name
 from storage.stores.backend import Stat
+from storage.uploads.file_names import clean_name
 
 log = logging.getLogger(__name__)
 
