@@ -7,8 +7,11 @@ import h5py
 from storage.errors import Refused
 from storage.ingest import sorted_times
 from storage.ingest.formats import attributes, nwb
-from storage.ingest.found import Found, as_path
+from storage.ingest.found import Found, Refusal, as_path, storable
 from storage.progress import DatasetProgress, untold
+
+MAX_ROWS_AT_ONCE = 1 << 24
+"""Chunks of more rows are not looked into; nothing in earnest has times in them."""
 
 IMPORTABLE = "it can be made into objects by import"
 
@@ -37,10 +40,16 @@ def check(file: h5py.File, progress: DatasetProgress = untold) -> Found:
     path = found.describe(dataset)
     found.whole(path, path.lstrip("/"), attributes.text(dataset.attrs.get("units")))
     told = found.datasets[path]
-    if len(told.shape) == 1 and told.dtype.kind in "iuf":
-        blocks = sorted_times.blocks_if_sorted(dataset, told)
-        if blocks is not None:
-            found.blocks[path] = blocks
+    rows_at_once = told.chunk_shape[0] if told.chunk_shape else 1
+    if len(told.shape) == 1 and told.dtype.kind in "iuf" and rows_at_once <= MAX_ROWS_AT_ONCE:
+        try:
+            blocks = sorted_times.blocks_if_sorted(dataset, told)
+        except (OSError, RuntimeError, ValueError, MemoryError) as error:
+            # What is told of the dataset itself may say better why; that is looked at next.
+            found.refusals.append(Refusal(path, storable(f"its samples cannot be read: {error or 'too large'}")))
+        else:
+            if blocks is not None:
+                found.blocks[path] = blocks
     return found
 
 

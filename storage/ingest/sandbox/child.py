@@ -64,8 +64,8 @@ def work(channel: Channel, task: dict[str, Any], beginning: bytes, limits: Limit
         content.raise_failure()
         end = told_end(cast(BinaryIO, content))
         fit = findings.fit(found, task["nbytes"] if end is None else min(end, task["nbytes"]), limits)
-        if task["do"] == "check" and not fit.arrays:
-            raise Refused(fit.refusals[0].reason)
+        if task["do"] == "check" and fit.refusals:
+            raise Refused(fit.refusals[-1].reason)
         findings.send(channel, fit)
     except Refused as error:
         channel.send({"refused": findings.cleaned(str(error), limits.reason_length)})
