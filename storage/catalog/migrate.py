@@ -31,7 +31,7 @@ def is_current(connection: Connection) -> bool:
     # Without Alembic, which would take 11 MB of each process that answers.
     if not connection.dialect.has_table(connection, "alembic_version"):
         return False
-    return connection.scalar(text("SELECT version_num FROM alembic_version")) == newest()
+    return bool(connection.scalar(text("SELECT version_num FROM alembic_version")) == newest())
 
 
 @cache
