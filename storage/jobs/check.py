@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from storage.catalog import leftovers, queue, short_indices
-from storage.catalog.base import now
+from storage.catalog.base import ACTIVE, now
 from storage.catalog.files import READY, REFUSED, Datafile
 from storage.catalog.jobs import Job
 from storage.errors import FileChanged, NotStored, Refused
@@ -70,7 +70,10 @@ def _writes(columns: dict[str, Any], sha256: str | None, sidecar: Sidecar | None
     """Return what writes the columns of a datafile, in the transaction that ends its job."""
 
     def write(session: Session, job: Job) -> None:
-        datafile = session.get_one(Datafile, job.datafile_id)
+        datafile = session.get_one(Datafile, job.datafile_id, with_for_update={"of": Datafile})
+        if datafile.current_state != ACTIVE:  # what was stored stays noted as leftover
+            job.message = "the datafile was deleted meanwhile"
+            return
         for name, value in columns.items():
             setattr(datafile, name, value)
         datafile.last_modified, datafile.file.sha256 = now(), sha256
