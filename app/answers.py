@@ -35,6 +35,9 @@ from storage.slices import (
 from storage.timings import Timings
 
 MAX_RANGES_TOLD = 1000
+LARGE_CHUNK_NBYTES = 16 << 20
+"""Of arrays with larger chunks only few are read at once: decoding one takes several times its length."""
+
 TEXTS, TEXT_GROWS = ("json", "csv"), 4
 """Formats in which values are longer than in memory, and how much, about."""
 SUFFIXES = {"hdf5": "h5", "npy": "npy", "csv": "csv"}
@@ -55,6 +58,11 @@ class ArrayAnswer:
         """Read the first window, so that what cannot be read is an error and not half an array; then stream."""
         if request.method == "HEAD":
             return self._headed(Response(iter(())), ENCODERS[self.format](self.form, iter(())))
+        if self.answer.chunk_nbytes > LARGE_CHUNK_NBYTES:
+            return services.answers_of_large_chunks.place().hold_for(lambda: self._answered(services))
+        return self._answered(services)
+
+    def _answered(self, services: Services) -> Response:
         if self._is_long:
             return services.long_answers.place().hold_for(lambda: self._begun(services))
         return self._begun(services)

@@ -35,6 +35,8 @@ Out = TypeVar("Out")
 EXTENSION = "ephystore"
 OBJECTS_AT_ONCE = 16
 """Irregular objects of a list whose times are searched side by side."""
+LARGE_CHUNKS_AT_ONCE = 2
+"""Answers at once that read arrays whose chunks are large."""
 READING_AHEAD = 16
 """Threads that read the next parts of long answers; whoever finds none free reads by itself."""
 
@@ -62,6 +64,7 @@ class Services:
         )
         self.wakes = Wakes(settings.database_url)
         self.long_answers = LongAnswers.of_threads(settings.threads)
+        self.answers_of_large_chunks = LongAnswers(LARGE_CHUNKS_AT_ONCE, settings.threads // 4)
         sandbox().limits, sandbox().required = settings.sandbox, settings.sandbox_required
         self._searchers = SideBySide(OBJECTS_AT_ONCE, per_call=OBJECTS_AT_ONCE, name="search")
 

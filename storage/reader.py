@@ -114,6 +114,12 @@ class Answer:
             n_rows = min(n_rows, self.request.points * _chunk_rows(self.array.dataset))
         return n_rows * self.touched_nbytes
 
+    @property
+    def chunk_nbytes(self) -> int:
+        """Decoded bytes of one chunk: what the shortest read holds in memory."""
+        layout = self.array.dataset.layout
+        return prod(layout.chunk_shape) * self.array.dataset.dtype.itemsize if isinstance(layout, Chunked) else 0
+
 
 def prepare(array: StoredArray, request: ReadRequest, timings: Timings) -> Answer:
     """Say what reading will answer, without reading."""

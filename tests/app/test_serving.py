@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -204,5 +205,31 @@ def test_a_store_that_is_away_is_503_and_the_service_goes_on(s3, tmp_path):
         assert answer.status_code == 503 and answer.json()["message_type"] == "store_away"
         assert int(answer.headers["Retry-After"]) > 0 and "x.h5" in answer.json()["message"]
         assert service.get(near["signal"]["data"] + "?format=json").json() == list(range(10))
+    finally:
+        service.stop()
+
+
+def test_callers_of_huge_chunks_share_the_memory_of_few(archive, tmp_path):
+    n_rows, n_chunks = 1 << 25, 12
+    path = archive.folder / "huge_chunks.h5"
+    with h5py.File(path, "w") as file:
+        dataset = file.create_dataset("a", (n_chunks * n_rows,), "f4", chunks=(n_rows,), compression="gzip")
+        packed = zlib.compress(bytes(4 * n_rows), 1)
+        for number in range(n_chunks):
+            dataset.id.write_direct_chunk((number * n_rows,), packed)
+    archive.register(path, sampling_rate=(30000.0, "Hz"))
+    (one,) = archive.get("/electrophysiology/analogsignal/?name=huge_chunks").json["selected"]
+    link = one["fields"]["signal"]["data"]
+    service = Service(archive, tmp_path / "gunicorn.log", EPHYSTORE_WORKERS="1", EPHYSTORE_CHUNK_CACHE_MB="16")
+    try:
+        (process,) = service.workers
+        with ThreadPoolExecutor(n_chunks) as pool:
+            asked = [f"{link}?start_index={number * n_rows}&samples_count=3" for number in range(n_chunks)]
+            answers = list(pool.map(lambda address: service.get(f"{address}&format=json"), asked))
+        assert {answer.status_code for answer in answers} <= {200, 503}
+        told = [answer.json() for answer in answers if answer.status_code == 200]
+        assert len(told) >= 2 and told == [[0, 0, 0]] * len(told)
+        peak = int(re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())[1]) // 1024
+        assert peak < 1200, "of 12 chunks of 128 MB"
     finally:
         service.stop()
