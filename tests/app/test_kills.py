@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import h5py
@@ -20,10 +21,12 @@ import requests
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from storage.catalog.base import moment
 from storage.catalog.files import Datafile, StoredFile
 from storage.catalog.jobs import Job
 from storage.catalog.uploads import Upload
-from storage.uploads.tidy import find_stray
+from storage.uploads.abandoned import remove_abandoned
+from storage.uploads.tidy import PREFIXES, find_stray
 from tests.app.test_serving import Service
 from tests.archive import PASSWORD, Archive
 
@@ -75,6 +78,17 @@ def states(archive, model):
         return dict(session.execute(select(model.id, model.state)).all())
 
 
+def known(archive):
+    """The keys that datafiles refer to."""
+    with Session(archive.services.engine) as session:
+        return set(session.scalars(select(StoredFile.name))) | set(session.scalars(select(Datafile.sidecar)))
+
+
+def stored(archive):
+    """The keys of which any byte is stored."""
+    return set().union(*(archive.services.store.find_all(prefix) for prefix in PREFIXES))
+
+
 def upload(client, number):
     answer = client.post("/datafiles/", data={"raw_file": (io.BytesIO(times_file(number)), f"{number}.h5")})
     assert answer.status_code == 201, answer.text
@@ -119,6 +133,10 @@ def test_killed_workers_lose_nothing_and_do_nothing_twice(tmp_path):
     assert n_uploaded >= N_FILES
     assert set(states(archive, Datafile).values()) == {"ready"}
     assert ends(archive) == {(what, id_): 1 for what in ("job", "datafile") for id_ in range(1, n_uploaded + 1)}
+    services = archive.services
+    assert find_stray(services.store, services.engine)[0] == []
+    remove_abandoned(services.store, services.engine, moment() + timedelta(hours=2))
+    assert stored(archive) == known(archive), "what killed checks wrote goes when its time is over"
     for id_ in (1, N_FILES):
         with h5py.File(io.BytesIO(times_file(id_ - 1))) as file:
             answered = client.get(f"/datafiles/{id_}?start_index=1000&end_index=1003&format=json").json
@@ -171,7 +189,5 @@ def test_killed_web_processes_lose_nothing_and_leave_nothing(tmp_path):
     assert set(states(archive, Datafile).values()) == {"ready"}
     with Session(archive.services.engine) as session:
         assert session.scalars(select(Upload.id)).all() == []
-        known = set(session.scalars(select(StoredFile.name))) | set(session.scalars(select(Datafile.sidecar)))
     assert find_stray(archive.services.store, archive.services.engine)[0] == []
-    stored = {key for prefix in ("datafiles", "sidecars") for key in archive.services.store.find_all(prefix)}
-    assert stored == known, "not even what may be removed later"
+    assert stored(archive) == known(archive), "not even what may be removed later"
