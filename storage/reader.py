@@ -31,7 +31,7 @@ WINDOW_NBYTES = 2 * 1024 * 1024
 FIRST_WINDOW_NBYTES = WINDOW_NBYTES // 2
 """Of its first step, so that the answer begins soon."""
 
-AHEAD_NBYTES = 16 * 1024 * 1024
+AHEAD_NBYTES = 12 * 1024 * 1024
 """Decoded bytes of the steps that are fetched and decoded while one is sent; at least one step is."""
 
 
