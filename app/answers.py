@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -35,6 +36,7 @@ from storage.slices import (
 from storage.timings import Timings
 
 MAX_RANGES_TOLD = 1000
+MAX_CHANNELS_TOLD = 1 << 16
 LARGE_CHUNK_NBYTES = 16 << 20
 """Of arrays with larger chunks only few are read at once: decoding one takes several times its length."""
 
@@ -85,7 +87,8 @@ class ArrayAnswer:
 
     def plan(self, services: Services) -> dict[str, Any]:
         """Return what reading would cost, were nothing cached."""
-        plan = services.reader.plan(self.answer)
+        with services.long_answers.place() if self._is_long else nullcontext():
+            plan = services.reader.plan(self.answer)
         asked = self.answer.request
         return {
             "selection": [asked.selection.start, asked.selection.stop],
@@ -173,7 +176,7 @@ def _attributes(
     told |= {"start_index": selection.start, "end_index": selection.stop}
     if asked.points is not None:
         told["method"] = asked.method
-    if len(array.shape) == 2:
+    if len(array.shape) == 2 and (asked.channels or array.shape[1] <= MAX_CHANNELS_TOLD):
         channels = list(asked.channels or range(array.shape[1]))
         told["channels"] = channels
         if datafile.channel_names is not None:

@@ -39,8 +39,18 @@ class Limits:
     """JSON of one message; arrays beside it count as output only."""
     chunk_nbytes: int = 128 * MEBIBYTE
     """One chunk of a dataset, decoded."""
+    row_nbytes: int = 16 * MEBIBYTE
+    """One sample of a dataset: reading takes at least one."""
+    columns: int = 1 << 16
+    """Of a two-dimensional dataset."""
+    chunk_row_nbytes: int = 256 * MEBIBYTE
+    """All chunks that hold one sample, decoded: reading may need all of them at once."""
     dataset_nbytes: int = 1 << 46
     """A whole dataset, decoded."""
+    unbacked_nbytes: int = 16 * GIBIBYTE
+    """Samples that the file does not hold the bytes of, …"""
+    grows_to: int = 2000
+    """… beside this many for each byte of the file: deflate packs a thousand into one."""
     item_nbytes: int = 1 * MEBIBYTE
     """One element of a dataset: the longest string."""
     inline_nbytes: int = 64 * MEBIBYTE

@@ -34,6 +34,7 @@ def require_name(text: str, what: str, limits: Limits) -> None:
 def require_dataset(told: Description, file_nbytes: int, limits: Limits) -> None:
     """Raise Refused unless a dataset can lie in a file of this length, and be read within limits."""
     _require_form(told, limits)
+    _require_cost(told, file_nbytes, limits)
     n_forms = (told.values is not None) + (told.chunk_shape is not None) + (told.byte_offset is not None)
     if n_forms > 1 or (told.chunks is None) != (told.chunk_shape is None):
         raise Refused("it is told to be stored in several ways")
@@ -59,6 +60,28 @@ def _require_form(told: Description, limits: Limits) -> None:
         raise Refused(f"its shape {told.shape} has more than {limits.dataset_nbytes >> 40} TiB of samples")
     if len(told.fill) != size:
         raise Refused("its fill value is not one element")
+
+
+def _require_cost(told: Description, file_nbytes: int, limits: Limits) -> None:
+    """Raise Refused where a small file would make reading large: a sample, a row of chunks, or all of it."""
+    across, size = told.shape[1:], told.dtype.itemsize
+    if len(told.shape) == 2 and told.shape[1] > limits.columns:
+        raise Refused(f"it has {told.shape[1]} columns, more than {limits.columns}; samples go down, channels across")
+    if prod(across) * size > limits.row_nbytes:
+        raise Refused(f"one of its samples has {prod(across) * size} bytes, more than {limits.row_nbytes >> 20} MiB")
+    if told.chunk_shape is not None and len(told.chunk_shape) == len(told.shape):
+        lengths = (
+            chunk * -(-length // chunk) for chunk, length in zip(told.chunk_shape[1:], across, strict=True) if chunk
+        )
+        nbytes = min(told.chunk_shape[0], max(told.shape[0], 1)) * prod(lengths) * size
+        if nbytes > limits.chunk_row_nbytes:
+            most = limits.chunk_row_nbytes >> 20
+            raise Refused(
+                f"the chunks of one of its samples have {nbytes} bytes, more than {most} MiB; make them smaller"
+            )
+    nbytes = prod(told.shape) * size
+    if told.values is None and nbytes > limits.unbacked_nbytes + limits.grows_to * file_nbytes:
+        raise Refused(f"it tells of {nbytes} bytes of samples, which a file of {file_nbytes} bytes cannot hold")
 
 
 def _require_values(told: Description, values: NDArray[np.generic], limits: Limits) -> None:

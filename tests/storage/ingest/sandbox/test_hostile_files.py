@@ -162,7 +162,7 @@ class TestSizes:
 
         found = inspected(write)
         assert (tmp_path / "a.h5").stat().st_size < 10_000
-        assert "larger than 128 MiB" in reasons(found)["/a"] and found.arrays == {}
+        assert "2147483648 bytes" in reasons(found)["/a"] and found.arrays == {}
 
     def test_a_bomb_that_parsing_would_inflate(self, inspected):
         """Times are read from end to end; a chunk of 3 GiB of them is more memory than is allowed."""
@@ -191,6 +191,28 @@ class TestSizes:
     def test_petabytes_that_were_never_written(self, inspected):
         found = inspected(lambda file: file.create_dataset("a", (1 << 60,), "u1"))
         assert "64 TiB" in reasons(found)["/a"]
+
+    @pytest.mark.parametrize(
+        ("creation", "reason"),
+        [
+            ({"shape": (2, 1 << 28), "dtype": "f8"}, "columns"),
+            ({"shape": (1, 1 << 40), "dtype": "u1"}, "columns"),
+            ({"shape": (3, 1 << 12, 1 << 13), "dtype": "f8"}, "one of its samples"),
+            ({"shape": (1 << 11, 1 << 16), "dtype": "f8", "chunks": (1 << 11, 1 << 10)}, "the chunks of one"),
+            ({"shape": (1 << 40, 8), "dtype": "f8"}, "cannot hold"),
+            ({"shape": (1 << 32,), "dtype": "f8", "chunks": (1 << 20,), "compression": "gzip"}, "cannot hold"),
+        ],
+    )
+    def test_a_small_file_that_would_make_reading_large(self, inspected, sandbox, creation, reason):
+        def write(file):
+            file.create_dataset("a", **creation)
+
+        for by in (sandbox.inspect, sandbox.check):
+            try:
+                told = reasons(inspected(write, by=by))["/a"]
+            except Refused as error:
+                told = str(error)
+            assert reason in told
 
     def test_an_index_of_a_million_chunks_passes(self, inspected):
         content = write_many_chunks((2 * 1_300_000,), (2,), written=set(range(0, 1_300_000, 13)), nbytes=8)
