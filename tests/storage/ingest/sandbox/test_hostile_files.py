@@ -207,12 +207,10 @@ class TestSizes:
         def write(file):
             file.create_dataset("a", **creation)
 
-        for by in (sandbox.inspect, sandbox.check):
-            try:
-                told = reasons(inspected(write, by=by))["/a"]
-            except Refused as error:
-                told = str(error)
-            assert reason in told
+        with pytest.raises(Refused, match=reason):
+            inspected(write, by=sandbox.check)
+        if len(creation["shape"]) < 3:  # more axes are no signal anyway
+            assert reason in reasons(inspected(write))["/a"]
 
     def test_an_index_of_a_million_chunks_passes(self, inspected):
         content = write_many_chunks((2 * 1_300_000,), (2,), written=set(range(0, 1_300_000, 13)), nbytes=8)
