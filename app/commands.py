@@ -27,6 +27,7 @@ from storage.catalog.base import ACTIVE, PUBLIC
 from storage.catalog.files import Datafile
 from storage.catalog.migrate import migrate
 from storage.catalog.models import TYPES
+from storage.catalog.permissions import NOBODY
 from storage.errors import StorageError
 from storage.ingest.demo import write_demo
 from storage.ingest.formats.hdf5 import PlainOptions
@@ -184,7 +185,7 @@ def _example(found: Services) -> tuple[str, str, str] | None:
         if row is not None:
             asked = _middle(row) | {"downsample": str(WELCOME_POINTS), "format": "json"}
             query = load(OBJECT, asked.items())
-            entry = selected_object(row, query, {}, found, Timings())
+            entry = selected_object(row, query, {}, found, Timings(), NOBODY)
             link = entry["fields"][row.time_field or "signal"]["data"]
             return object_permalink(type_name, row.id), urlencode(asked), link
     return None

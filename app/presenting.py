@@ -15,6 +15,7 @@ from schemas.permalinks import datafile_permalink, object_permalink
 from schemas.queries import ArrayQuery, ObjectQuery
 from storage.catalog.files import Datafile
 from storage.catalog.models import NeoObject
+from storage.catalog.permissions import Caller, Forbidden, LoginNeeded, hidden_arrays, require_read
 from storage.errors import FileChanged, FileDamaged, NotStored, SelectionError
 from storage.slices import Downsampled, slice_object
 from storage.timings import Timings
@@ -23,7 +24,7 @@ Children = Mapping[str, Sequence[int]]
 
 
 def selected_object(
-    row: NeoObject, query: ObjectQuery, children: Children, services: Services, timings: Timings
+    row: NeoObject, query: ObjectQuery, children: Children, services: Services, timings: Timings, caller: Caller
 ) -> Any:
     """Return one entry of ``selected``.
 
@@ -31,16 +32,22 @@ def selected_object(
     ------
     SelectionError
         If the query has no meaning for this object.
+    LoginNeeded, Forbidden
+        If a part is asked of arrays that the caller may not read.
     """
     permalink = object_permalink(row.type_name, row.id)
     if query.detail == "link":
         return permalink
-    shown = _shown(row, query.array, services, timings)
+    shown = _shown(row, query.array, services, timings, caller)
     return _entry(replace(shown, children=children), permalink)
 
 
 def selected_list(
-    rows: Sequence[NeoObject], query: ObjectQuery, children: Mapping[int, Children], services: Services
+    rows: Sequence[NeoObject],
+    query: ObjectQuery,
+    children: Mapping[int, Children],
+    services: Services,
+    caller: Caller,
 ) -> list[Any]:
     """Return the entries of a list, each sliced on its own axis; what has no answer says why."""
     if query.detail == "link":
@@ -48,9 +55,9 @@ def selected_list(
 
     def show(row: NeoObject) -> Shown:
         try:
-            return _shown(row, query.array, services, Timings())
-        except (SelectionError, NotStored, FileChanged, FileDamaged) as error:
-            return Shown(row, reason=str(error))
+            return _shown(row, query.array, services, Timings(), caller)
+        except (SelectionError, NotStored, FileChanged, FileDamaged, Forbidden, LoginNeeded) as error:
+            return Shown(row, reason=str(error), hidden=hidden_arrays(caller, row))
 
     # Only irregular objects ask the store, for their times; they ask side by side.
     asks_store = bool(rows) and rows[0].time_field is not None and bool(query.array.slice.range_parameters)
@@ -70,9 +77,12 @@ def datafile_entry(datafile: Datafile, detail: str = "full", *, progress: float 
     return {"model": "neo_api.datafile", "permalink": permalink, "fields": fields}
 
 
-def _shown(row: NeoObject, query: ArrayQuery, services: Services, timings: Timings) -> Shown:
+def _shown(row: NeoObject, query: ArrayQuery, services: Services, timings: Timings, caller: Caller) -> Shown:
+    hidden = hidden_arrays(caller, row)
     if query.slice.is_empty and query.format is None and query.scaled:
-        return Shown(row)
+        return Shown(row, hidden=hidden)
+    for name in hidden:
+        require_read(caller, getattr(row, name))
     found = slice_object(row, query.slice, services.reader, timings)
     links = {
         name: datafile_link(getattr(row, f"{name}_id"), asked, format=query.format, scaled=query.scaled)

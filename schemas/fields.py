@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -40,6 +40,8 @@ class Shown:
     """Of arrays of which a part was asked, by field; whole ones have their permalink."""
     reason: str | None = None
     """Why no part of the arrays could be linked."""
+    hidden: Collection[str] = ()
+    """Fields of arrays that who asks may not read: of these only the permalink is told."""
     changed: Mapping[str, float] = field(default_factory=dict)
     """Quantities that differ for the asked part, such as ``t_start``."""
     downsampled: Mapping[str, Any] | None = None
@@ -226,6 +228,9 @@ class Array(Column):
         datafile: Datafile | None = getattr(obj.row, attr)
         if datafile is None:
             return {"units": None, "data": None}
+        because = {"reason": obj.reason} if obj.reason else {}
+        if attr in obj.hidden:
+            return {"units": None, "data": None if obj.reason else datafile_permalink(datafile.id), **because}
         array = stored_array(datafile)
         told: dict[str, Any] = {
             "units": datafile.units,
@@ -234,7 +239,7 @@ class Array(Column):
             "shape": list(array.shape),
             "dtype": dtype_name(array.dtype),
         }
-        return told | ({"reason": obj.reason} if obj.reason else {})
+        return told | because
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> GivenArray | None:
         told = value if isinstance(value, dict) else {"data": value}

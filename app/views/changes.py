@@ -133,7 +133,7 @@ def _written(rows: Sequence[Any], message: str, message_type: str, *, status: HT
     if rows:
         with services().session() as session:
             children = find.children(session, rows, caller())
-    selected = selected_list(rows, load(OBJECT, ()), children, services())
+    selected = selected_list(rows, load(OBJECT, ()), children, services(), caller())
     content = document(selected, message=message, message_type=message_type)
     response = Response(content, status=status, mimetype=MEDIA_TYPE)
     response.headers["Cache-Control"] = "no-store"

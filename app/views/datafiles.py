@@ -104,7 +104,12 @@ def _readable(datafile_id: int) -> tuple[Datafile, list[Use], bool]:
     with services().connection() as connection:
         datafile, uses = datafile_and_uses(connection, datafile_id)
     permissions.require_read(caller(), datafile, uses=uses)
-    readable = [use for use in uses if permissions.may_read(caller(), use)]
+    readable = [
+        use
+        for use in uses
+        if permissions.may_read(caller(), use)
+        and (use.times is None or permissions.may_read_array(caller(), use.times, [use]))
+    ]
     return datafile, readable, permissions.may_read_array(permissions.NOBODY, datafile, uses)
 
 

@@ -41,7 +41,7 @@ def list_objects(type_name: str) -> Response:
             limit=query.max_results,
         )
         children = find.children(session, page.objects, caller()) if query.detail == "full" else {}
-    selected = selected_list(page.objects, query, children, services())
+    selected = selected_list(page.objects, query, children, services(), caller())
     content = document(selected, message=MESSAGE, message_type=MESSAGE_TYPE, offset=query.offset, total=page.total)
     return json_answer(content, public=all(row.safety_level == PUBLIC for row in page.objects))
 
@@ -55,7 +55,7 @@ def get_object(type_name: str, object_id: int) -> Response:
         row = find.get(session, model_of(type_name), object_id)
         permissions.require_read(caller(), row)
         children = find.children(session, [row], caller())[row.id] if query.detail == "full" else {}
-    selected = [selected_object(row, query, children, services(), timings)]
+    selected = [selected_object(row, query, children, services(), timings, caller())]
     content = document(selected, message=MESSAGE, message_type=MESSAGE_TYPE)
     response = json_answer(content, guid=row.guid, public=row.safety_level == PUBLIC)
     response.last_modified = row.last_modified

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from storage.catalog.arrays import stored_array
 from storage.catalog.files import READY, Datafile
 from storage.catalog.forms import ArrayForm
-from storage.catalog.permissions import Caller, may_read_array, may_write
+from storage.catalog.permissions import Caller, may_read, may_read_array, may_write
 from storage.catalog.uses import datafile_and_uses
 from storage.errors import NotFound
 from storage.units import is_same, require_unit, seconds
@@ -30,15 +30,20 @@ class Candidate:
     values: NDArray[Any] | None = None
     new_units: str | None = None
     """What the datafile is to say."""
+    is_hidden: bool = False
+    """Whether it is somebody else's, who does not let the caller read it any more."""
 
 
 Fault = Callable[[str], None]
 """Takes what is wrong with the array."""
 
 
-def kept(datafile: Datafile | None) -> Candidate | None:
+def kept(caller: Caller, datafile: Datafile | None) -> Candidate | None:
     """Return the array that an object has."""
-    return None if datafile is None else Candidate(stored_array(datafile).shape, datafile.units, datafile)
+    if datafile is None:
+        return None
+    shape, is_hidden = stored_array(datafile).shape, not may_read(caller, datafile)
+    return Candidate(shape, datafile.units, datafile, is_hidden=is_hidden)
 
 
 def checked(
@@ -52,13 +57,13 @@ def checked(
     caller : Caller
     given : GivenArray
     current : Datafile or None
-        What the field links now: linking it again needs no leave.
+        What the field links now.
     fault : callable
     """
     if given.values is not None:
         return _inline(given, given.values, fault)
     assert given.datafile_id is not None
-    is_new = current is None or current.id != given.datafile_id
+    is_new = current is None or current.id != given.datafile_id or not may_read(caller, current)
     datafile = _readable(session, caller, given.datafile_id, fault) if is_new else current
     if datafile is None:
         return None

@@ -95,6 +95,8 @@ def _window(times: Candidate | None, value: Callable[[str], Any], ends: KnownEnd
         return
     if low > high:
         yield "t_stop", "lies before t_start"
+    elif times is not None and times.is_hidden:
+        yield "times", "are not yours to read any more, so nothing can be compared with them; link others"
     elif times is not None and times.shape[0]:
         try:
             first, last = ends.of(times)

@@ -11,7 +11,7 @@ import pytest
 from storage.catalog.base import ARCHIVED
 from storage.catalog.files import CHECKING, REFUSED, Datafile
 from tests.archive import Archive
-from tests.bodies import array, created, wrong
+from tests.bodies import array, created, faults, wrong
 from tests.storage.ingest.test_register import write_nwb
 
 
@@ -140,3 +140,29 @@ class TestParents:
         links = [f"/electrophysiology/recordingchannel/{id_}" for id_ in ids]
         assert created(anne, "unit", recordingchannel=[links[2], ids[0]])["recordingchannel"] == [links[0], links[2]]
         assert list(wrong(anne, "unit", recordingchannel=[ids[0], links[0]])) == ["recordingchannel"]
+
+
+def test_an_array_that_its_owner_made_private_again_tells_nothing_through_others_objects(archive, anne, bob):
+    theirs = created(anne, "spiketrain", safety_level=2)
+    window = {"t_start": array(0, "s"), "t_stop": array(5, "s")}
+    mine = created(bob, "spiketrain", **window, times=theirs["times"]["data"], waveforms=None, safety_level=1)
+    address = f"/electrophysiology/spiketrain/{mine['id']}/"
+    assert bob.get(f"{address}?start_time=0.15").status_code == 200
+    assert archive.client.get(f"{address}?start_time=0.15").status_code == 401, "nor are friends everybody"
+    assert anne.post(f"/electrophysiology/spiketrain/{theirs['id']}/", json={"safety_level": 3}).status_code == 200
+    link = theirs["times"]["data"]
+    for client, status in ((archive.client, 401), (bob, 403)):
+        (shown,) = client.get(address).json["selected"]
+        assert shown["fields"]["times"] == {"units": None, "data": link}
+        for asked in ("start_time=0.15", "start_index=1", "downsample=2", "format=json"):
+            assert client.get(f"{address}?{asked}").status_code == status
+        listed = client.get(f"/electrophysiology/spiketrain/?id__in={mine['id']}&start_time=0.15").json["selected"][0]
+        assert listed["fields"]["times"]["data"] is None and set(listed["fields"]["times"]) == {
+            "units",
+            "data",
+            "reason",
+        }
+        assert client.get(link).status_code == status
+    told = faults(bob, address, {"t_stop": array(0.001, "s")})
+    assert "not yours to read any more" in told["times"][0]
+    assert anne.get(f"{address}?start_time=0.15").status_code == 200
