@@ -8,9 +8,16 @@ from typing import Any
 from flask import request
 from werkzeug.exceptions import UnsupportedMediaType
 
+from app import body
 from schemas.bodies import parsed
 
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+def received() -> bytes:
+    """Return the body of the request, if it comes soon."""
+    with body.in_time(request.content_length or 0):
+        return request.get_data()
 
 
 def json_body(*, max_nbytes: int | None = None) -> dict[str, Any]:
@@ -19,9 +26,12 @@ def json_body(*, max_nbytes: int | None = None) -> dict[str, Any]:
         raise UnsupportedMediaType("send JSON, with Content-Type: application/json")
     if max_nbytes is not None:
         request.max_content_length = max_nbytes
-    return parsed(request.get_data())
+    return parsed(received())
 
 
 def form_or_json() -> Mapping[str, Any]:
     """Return the fields of a form, or of a JSON object."""
-    return request.form.to_dict() if request.mimetype in FORMS else json_body()
+    if request.mimetype not in FORMS:
+        return json_body()
+    with body.in_time(request.content_length or 0):
+        return request.form.to_dict()

@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import json
+import threading
 from http import HTTPStatus
 from typing import Any
 
@@ -10,6 +11,7 @@ from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import ThreadWorker
 
 from app.body import PIECE_NBYTES
+from app.impatience import impatience
 
 MAX_REASON = 200
 """Characters of the malformed request that its answer repeats."""
@@ -20,6 +22,10 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 
 COLLECT_AFTER = (20_000, 20, 50)
 """Objects made since the last collection of the youngest; collections until the next older ones are gone through."""
+
+
+HEAD_S = 10.0
+"""Within which the head of a request must come, and what is left of the body of the one before."""
 
 
 class Answer:
@@ -43,6 +49,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def init_process(self) -> None:
         """Begin as a process of its own."""
         few_heaps()
+        self._waiting = threading.local()
         SocketUnreader.max_body_chunk = PIECE_NBYTES
         super().init_process()
 
@@ -55,6 +62,24 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         gc.collect()
         gc.freeze()
         gc.set_threshold(*COLLECT_AFTER)
+
+    def handle(self, conn: Any) -> Any:
+        """Wait for a request, but not for ever: half a request would hold a thread."""
+        self._waiting.number = impatience.begin(conn.sock, HEAD_S)
+        try:
+            return super().handle(conn)
+        finally:
+            impatience.end(self._waiting.number)
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Answer a request whose head has come."""
+        impatience.end(self._waiting.number)
+        return super().handle_request(req, conn)
+
+    def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
+        """Take what the application left of a body; gunicorn's own deadline begins again with each byte."""
+        with impatience.within(conn.sock, HEAD_S):
+            return bool(super()._keepalive_after(conn, keepalive))
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer where the application did not; gunicorn logs the request and chooses the status."""

@@ -9,6 +9,7 @@ from flask import Blueprint, Response, request
 
 from app import body
 from app.auth import caller
+from app.bodies import received
 from app.documents import MEDIA_TYPE, document
 from app.form import sent_file
 from app.presenting import datafile_entry
@@ -71,7 +72,7 @@ def post_upload() -> Response:
     """Begin an upload by parts."""
     query = load(VIA, request.args.items(multi=True))
     owner_id = permissions.require_login(caller())
-    new = load_json(NEW_UPLOAD, request.get_data())
+    new = load_json(NEW_UPLOAD, received())
     upload = in_parts.begin(
         services().store,
         services().engine,
@@ -127,7 +128,7 @@ def post_complete(upload_id: str) -> Response:
     """Make the file of its parts, and answer its datafile, which is checked next."""
     load(NOTHING, request.args.items(multi=True))
     owner_id = permissions.require_login(caller())
-    told = load_json(COMPLETE, request.get_data())
+    told = load_json(COMPLETE, received())
     datafile_id, is_new = in_parts.complete(
         services().store, services().engine, upload_id=upload_id, owner_id=owner_id, told=told
     )
