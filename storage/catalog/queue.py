@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass
+import secrets
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
@@ -33,7 +34,12 @@ class Lease:
     """Who does a job, and how long they are taken to be alive without a sign of life."""
 
     worker: str
+    """Of one claim of one job: who claims the same job again has another."""
     duration: timedelta
+
+    def anew(self) -> Lease:
+        """Return a lease of the same worker for one claim."""
+        return replace(self, worker=f"{self.worker.partition('/')[0]}/{secrets.token_hex(4)}")
 
     def until(self) -> datetime:
         """Return when it ends unless it is renewed."""
@@ -61,7 +67,7 @@ def claim(engine: Engine, lease: Lease, *, bulk: bool = True, batch: str | None 
             order = select(Job).where(due, *wanted).order_by(Job.priority, Job.id).limit(1)
             while job := session.scalar(order.with_for_update(skip_locked=True)):
                 if job.attempts < MAX_ATTEMPTS:
-                    job.state, job.worker, job.lease_until = RUNNING, lease.worker, lease.until()
+                    job.state, job.worker, job.lease_until = RUNNING, lease.anew().worker, lease.until()
                     job.attempts += 1
                     return job
                 _end(session, job, FAILED, f"given up: it was begun {job.attempts} times and never ended")
@@ -78,16 +84,16 @@ def next_moment(engine: Engine) -> datetime | None:
     return min(found, default=None)
 
 
-def renew(engine: Engine, lease: Lease, progress: dict[int, float]) -> set[int]:
-    """Renew the lease of jobs by id, and tell how far they are; return the ids that are still this worker's."""
-    held = set()
+def renew(engine: Engine, held: Mapping[Lease, float]) -> set[Lease]:
+    """Renew leases of jobs, and tell how far each is; return those that still hold one."""
+    still = set()
     with Session(engine.execution_options(writes=True)) as session, session.begin():
-        for id_, done in progress.items():
-            mine = (Job.id == id_, Job.worker == lease.worker, Job.state == RUNNING)
+        for lease, done in held.items():
+            mine = (Job.worker == lease.worker, Job.state == RUNNING)
             renewed = session.execute(update(Job).where(*mine).values(lease_until=lease.until(), progress=done))
             if cast(CursorResult[Any], renewed).rowcount:
-                held.add(id_)
-    return held
+                still.add(lease)
+    return still
 
 
 def finish(engine: Engine, lease: Lease, job_id: int, write: Callable[[Session, Job], None]) -> None:
@@ -121,10 +127,10 @@ def try_later(engine: Engine, lease: Lease, job_id: int, reason: str) -> timedel
         return delay
 
 
-def release(engine: Engine, lease: Lease) -> None:
-    """Put back, untouched, all jobs of a worker that ends."""
+def release(engine: Engine, held: Iterable[Lease]) -> None:
+    """Put back, untouched, the jobs of a worker that ends."""
     with engine.execution_options(writes=True).begin() as connection:
-        back = update(Job).where(Job.worker == lease.worker, Job.state == RUNNING)
+        back = update(Job).where(Job.worker.in_([lease.worker for lease in held]), Job.state == RUNNING)
         untouched = {"state": QUEUED, "worker": None, "lease_until": None, "attempts": Job.attempts - 1}
         connection.execute(back.values(untouched))
 
@@ -163,7 +169,9 @@ def retry(session: Session, jobs: Iterable[Job]) -> list[Job]:
 
 def get(session: Session, ids: Sequence[int]) -> list[Job]:
     """Return jobs to be changed, by id; raises NotFound naming those that are not there."""
-    found = {job.id: job for job in session.scalars(select(Job).where(Job.id.in_(ids)).with_for_update())}
+    found = {
+        job.id: job for job in session.scalars(select(Job).where(Job.id.in_(ids)).order_by(Job.id).with_for_update())
+    }
     if missing := [id_ for id_ in ids if id_ not in found]:
         raise NotFound(f"there is no job {', '.join(map(str, missing))}")
     return [found[id_] for id_ in dict.fromkeys(ids)]

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from sqlalchemy import Engine
@@ -33,6 +33,7 @@ class Held:
     """A job while it is done."""
 
     job: Job
+    lease: Lease
     done: float = 0.0
     lost: threading.Event = field(default_factory=threading.Event)
 
@@ -78,7 +79,7 @@ class Worker:
         self._engine, self._steps, self._later = engine, steps, later
         self._lease = Lease(f"{socket.gethostname()[:32]}:{os.getpid()}:{secrets.token_hex(4)}", lease)
         self._bulk = threading.BoundedSemaphore(bulk_places)
-        self._held: dict[int, Held] = {}
+        self._held: dict[Lease, Held] = {}
         self._ended = threading.Event()
         self._alive = threading.Thread(target=self._renew, name="leases", daemon=True)
 
@@ -92,7 +93,7 @@ class Worker:
         self._ended.set()
         self._alive.join()
         try:
-            queue.release(self._engine, self._lease)
+            queue.release(self._engine, list(self._held))
         except (OperationalError, InterfaceError) as error:  # the lease will end
             log.warning("jobs under way could not be put back: %s", error.orig)
         for held in dict(self._held).values():
@@ -115,22 +116,23 @@ class Worker:
             if job is not None:
                 if job.priority < BULK:
                     place.close()
-                self._do(Held(job))
+                self._do(Held(job, replace(self._lease, worker=job.worker or "")))
             return job
 
     def _do(self, held: Held) -> None:
         job = held.job
-        self._held[job.id], began_s = held, time.monotonic()
+        lease, began_s = held.lease, time.monotonic()
+        self._held[lease] = held
         try:
             try:
                 outcome = self._steps[job.kind](held)
-                queue.finish(self._engine, self._lease, job.id, outcome)
+                queue.finish(self._engine, lease, job.id, outcome)
                 log.info("job %d, %s %s: done in %.1f s", job.id, job.kind, job.subject, time.monotonic() - began_s)
             except (StoreAway, SandboxAway, OperationalError, InterfaceError) as error:
                 log.warning("job %d, %s: %s", job.id, job.subject, error)
                 is_catalog = isinstance(error, OperationalError | InterfaceError)
                 away = "the catalog did not answer" if is_catalog else str(error)
-                delay = queue.try_later(self._engine, self._lease, job.id, away)
+                delay = queue.try_later(self._engine, lease, job.id, away)
                 if delay is not None:
                     self._later(delay)
             except Lost:
@@ -138,13 +140,13 @@ class Worker:
             except Exception as error:
                 log.exception("job %d, %s", job.id, job.subject)
                 reason = f"the service itself failed ({type(error).__name__}); its log says why"
-                queue.fail(self._engine, self._lease, job.id, reason)
+                queue.fail(self._engine, lease, job.id, reason)
         except Lost as error:
             log.warning("%s", error)
         except (OperationalError, InterfaceError) as error:  # its lease will end
             log.warning("job %d, %s: the catalog did not answer: %s", job.id, job.subject, error.orig)
         finally:
-            del self._held[job.id]
+            del self._held[lease]
 
     def _renew(self) -> None:
         """Renew all leases; a job that is not held any more learns it when it next tells how far it is."""
@@ -153,9 +155,9 @@ class Worker:
             if not held:
                 continue
             try:
-                mine = queue.renew(self._engine, self._lease, {id_: one.done for id_, one in held.items()})
+                mine = queue.renew(self._engine, {lease: one.done for lease, one in held.items()})
             except (OperationalError, InterfaceError) as error:
                 log.warning("the leases could not be renewed: %s", error.orig)
                 continue
-            for id_ in held.keys() - mine:
-                held[id_].lost.set()
+            for lease in held.keys() - mine:
+                held[lease].lost.set()

@@ -47,6 +47,11 @@ def add_upload(engine, name="a.h5"):
         return datafile.id
 
 
+def of(job):
+    """The lease that a claim of a job gave."""
+    return Lease(job.worker, MINE.duration)
+
+
 def jobs(engine):
     with Session(engine) as session:
         return list(session.scalars(select(Job).order_by(Job.id)))
@@ -72,14 +77,14 @@ def test_an_upload_is_taken_before_ten_thousand_files_that_came_before(engine):
 
 def test_a_job_is_one_workers_until_its_lease_ends(engine):
     add(engine, "one")
-    assert queue.claim(engine, Lease("dead", OVER)).attempts == 1
+    late = queue.claim(engine, Lease("mine", OVER))
+    assert late.attempts == 1
     taken = queue.claim(engine, MINE)
-    assert (taken.state, taken.worker, taken.attempts) == (RUNNING, "mine", 2)
+    assert (taken.state, taken.attempts) == (RUNNING, 2) and taken.worker.startswith("mine/") and of(late) != of(taken)
     assert queue.claim(engine, THEIRS) is None
-    with pytest.raises(Lost):
-        queue.finish(engine, Lease("dead", OVER), taken.id, lambda session, job: pytest.fail("written"))
-    assert queue.renew(engine, THEIRS, {taken.id: 0.5}) == set()
-    assert queue.renew(engine, MINE, {taken.id: 0.5}) == {taken.id}
+    with pytest.raises(Lost):  # also of the same worker: what an earlier claim made does not count
+        queue.finish(engine, of(late), taken.id, lambda session, job: pytest.fail("written"))
+    assert queue.renew(engine, {of(late): 0.9, of(taken): 0.5}) == {of(taken)}
     assert jobs(engine)[0].progress == 0.5
 
 
@@ -101,9 +106,9 @@ def test_what_came_of_a_job_and_its_end_are_one_transaction(engine):
         raise OSError
 
     with pytest.raises(OSError):
-        queue.finish(engine, MINE, job.id, fails)
+        queue.finish(engine, of(job), job.id, fails)
     assert (jobs(engine)[0].state, jobs(engine)[0].message) == (RUNNING, None)
-    queue.finish(engine, MINE, job.id, lambda session, job: setattr(job, "message", "whole"))
+    queue.finish(engine, of(job), job.id, lambda session, job: setattr(job, "message", "whole"))
     (ended,) = jobs(engine)
     assert (ended.state, ended.message, ended.progress, ended.worker) == (DONE, "whole", 1.0, None)
     assert ended.date_finished is not None
@@ -115,13 +120,15 @@ def test_later_attempts_wait_longer_and_end_some_day(engine):
     for _ in range(queue.MAX_ATTEMPTS - 1):
         with engine.execution_options(writes=True).begin() as connection:
             connection.execute(update(Job).values(run_after=moment()))
-        delays.append(queue.try_later(engine, MINE, queue.claim(engine, MINE).id, "the store is away"))
+        job = queue.claim(engine, MINE)
+        delays.append(queue.try_later(engine, of(job), job.id, "the store is away"))
         assert queue.claim(engine, MINE) is None
     assert delays == sorted(delays) and delays[0] == queue.FIRST_DELAY and delays[-1] == queue.LONGEST_DELAY
     assert queue.next_moment(engine) > moment()
     with engine.execution_options(writes=True).begin() as connection:
         connection.execute(update(Job).values(run_after=moment()))
-    assert queue.try_later(engine, MINE, queue.claim(engine, MINE).id, "the store is away") is None
+    job = queue.claim(engine, MINE)
+    assert queue.try_later(engine, of(job), job.id, "the store is away") is None
     assert jobs(engine)[0].state == FAILED and "the store is away" in jobs(engine)[0].message
 
 
@@ -136,9 +143,9 @@ def test_a_job_that_kills_its_worker_is_given_up(engine):
 
 def test_a_worker_that_ends_puts_its_jobs_back_untouched(engine):
     add(engine, "one", "two")
-    queue.claim(engine, MINE)
+    job = queue.claim(engine, MINE)
     queue.claim(engine, THEIRS)
-    queue.release(engine, MINE)
+    queue.release(engine, [of(job)])
     assert [(job.state, job.attempts) for job in jobs(engine)] == [(QUEUED, 0), (RUNNING, 1)]
 
 
@@ -149,9 +156,9 @@ def test_cancelled_jobs_stop_and_can_be_taken_back(engine):
     assert datafile(engine, id_).state == CHECKING
     assert order(engine, queue.cancel, job.id) == [job.id]
     assert jobs(engine)[0].state == CANCELLED and datafile(engine, id_).state == REFUSED
-    assert queue.renew(engine, MINE, {job.id: 0.1}) == set()
+    assert queue.renew(engine, {of(job): 0.1}) == set()
     with pytest.raises(Lost):
-        queue.finish(engine, MINE, job.id, lambda session, job: None)
+        queue.finish(engine, of(job), job.id, lambda session, job: None)
     assert order(engine, queue.cancel, job.id) == []
     assert order(engine, queue.retry, job.id) == [job.id]
     assert datafile(engine, id_).state == UPLOADED and datafile(engine, id_).reason is None
@@ -160,10 +167,10 @@ def test_cancelled_jobs_stop_and_can_be_taken_back(engine):
 
 def test_a_paused_job_is_not_taken_until_it_is_retried(engine):
     add(engine, "one", "two")
-    queue.claim(engine, MINE)
+    job = queue.claim(engine, MINE)
     assert order(engine, queue.pause, 1, 2) == [1, 2]
     assert [job.state for job in jobs(engine)] == [PAUSED, PAUSED]
-    assert queue.claim(engine, MINE) is None and queue.renew(engine, MINE, {1: 0.0}) == set()
+    assert queue.claim(engine, MINE) is None and queue.renew(engine, {of(job): 0.0}) == set()
     order(engine, queue.retry, 2)
     assert queue.claim(engine, MINE).id == 2
 
@@ -173,7 +180,7 @@ def test_ending_a_check_never_takes_back_that_the_file_is_ready(engine):
     job = queue.claim(engine, MINE)
     with engine.execution_options(writes=True).begin() as connection:
         connection.execute(update(Datafile).values(state=READY))
-    queue.fail(engine, MINE, job.id, "a late failure")
+    queue.fail(engine, of(job), job.id, "a late failure")
     assert datafile(engine, id_).state == READY
 
 
@@ -196,8 +203,9 @@ def test_jobs_are_listed_newest_first_and_counted(engine):
 def test_a_batch_tells_what_nobody_will_take_soon(engine):
     add(engine, "one", "two", "three")
     add(engine, "other", batch="b")
-    queue.finish(engine, MINE, queue.claim(engine, MINE, batch="a").id, lambda session, job: None)
-    queue.try_later(engine, MINE, queue.claim(engine, MINE, batch="a").id, "the store is away")
+    one, two = queue.claim(engine, MINE, batch="a"), queue.claim(engine, MINE, batch="a")
+    queue.finish(engine, of(one), one.id, lambda session, job: None)
+    queue.try_later(engine, of(two), two.id, "the store is away")
     with Session(engine) as session:
         assert [job.subject for job in queue.ended(session, "a", set())] == ["one", "two"]
         assert [job.subject for job in queue.ended(session, "a", {1})] == ["two"]

@@ -185,3 +185,35 @@ def test_a_worker_that_ends_leaves_its_jobs_to_others(engine):
         other.drain()
     thread.join(10)
     assert states(engine) == {"one": DONE} and lost
+
+
+def test_a_job_that_is_paused_and_retried_while_it_runs_counts_once(engine):
+    add(engine, "one")
+    began, go_on, attempts = threading.Event(), threading.Event(), []
+
+    def step(held):
+        attempts.append(held.job.attempts)
+        number = len(attempts)
+        if number == 1:
+            began.set()
+            go_on.wait(10)
+
+        def write(_session, job):
+            job.message = f"by attempt {number}"
+
+        return write
+
+    with Worker(engine, {REGISTER: step}, lease=timedelta(seconds=60), bulk_places=2) as worker:
+        first = threading.Thread(target=worker.do_next)
+        first.start()
+        assert began.wait(5)
+        with Session(engine.execution_options(writes=True)) as session, session.begin():
+            queue.pause(session, queue.get(session, [1]))
+        with Session(engine.execution_options(writes=True)) as session, session.begin():
+            queue.retry(session, queue.get(session, [1]))
+        assert worker.do_next() is not None
+        go_on.set()
+        first.join(10)
+    with Session(engine) as session:
+        (job,) = session.scalars(select(Job))
+    assert (job.state, job.message, len(attempts)) == (DONE, "by attempt 2", 2)
