@@ -82,7 +82,8 @@ def one_worker(found: Services, progress: FileProgress = untold) -> Worker:
 
 
 def _end_with_input() -> None:
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 1 << 16):  # not by sys.stdin, whose lock would be held when Python ends
+        continue
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -8,9 +8,10 @@ import math
 import re
 import secrets
 import unicodedata
+import zlib
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from storage.catalog.accounts import FailedLogin, LoginSession
@@ -31,6 +32,9 @@ MAX_PER_PAIR = 5
 MAX_PER_ADDRESS = 50
 MAX_PER_USERNAME = 100
 """From all addresses together, save those at which this user is logged in: nobody can lock these out."""
+
+LOCK = 0x6C6F6769
+"""Any number: what attempts wait for each other by, on PostgreSQL."""
 
 MAX_USERNAME = 150
 TOKEN = re.compile("[A-Za-z0-9_-]{43}")
@@ -90,6 +94,7 @@ def note_attempt(session: Session, username: str, address: str) -> None:
     TooManyAttempts
         Such an attempt is not counted itself: whoever waits may try again.
     """
+    _one_at_a_time(session, username, address)
     session.execute(delete(FailedLogin).where(FailedLogin.moment < now() - WINDOW))
     of_name, of_address = FailedLogin.username == username, FailedLogin.address == address
     limits = [((of_name, of_address), MAX_PER_PAIR), ((of_address,), MAX_PER_ADDRESS)]
@@ -102,6 +107,14 @@ def note_attempt(session: Session, username: str, address: str) -> None:
         if moment is not None:
             raise TooManyAttempts(max(1, math.ceil((moment + WINDOW - now()).total_seconds())))
     session.add(FailedLogin(username=username, address=address))
+
+
+def _one_at_a_time(session: Session, *subjects: str) -> None:
+    """Wait for other attempts for the same name or from the same address; on SQLite all who write wait anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        for number in sorted({zlib.crc32(subject.encode()) for subject in subjects}):
+            lock = {"family": LOCK, "number": number - 2**31}
+            session.execute(text("SELECT pg_advisory_xact_lock(:family, :number)"), lock)
 
 
 def begin(session: Session, user: User, address: str) -> str:

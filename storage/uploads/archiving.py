@@ -11,7 +11,7 @@ from storage.catalog.files import Datafile, StoredFile
 from storage.catalog.jobs import Job
 from storage.catalog.permissions import Caller
 from storage.catalog.uses import links
-from storage.errors import StillUsed
+from storage.errors import NotFound, StillUsed
 
 
 def archive_datafile(engine: Engine, caller: Caller, datafile_id: int) -> Datafile:
@@ -21,13 +21,16 @@ def archive_datafile(engine: Engine, caller: Caller, datafile_id: int) -> Datafi
     ------
     NotFound, LoginNeeded, Forbidden
     StillUsed
-        If an active object uses it.
+        If an active object of its owner uses it.
     """
     with Session(engine.execution_options(writes=True), expire_on_commit=False) as session, session.begin():
         datafile: Datafile = find.get(session, Datafile, datafile_id)
         permissions.require_write(caller, datafile)
-        # Whoever makes an object with it locks the same row.
-        session.execute(select(Datafile.id).where(Datafile.id == datafile_id).with_for_update())
+        # In the order of whoever ends a job: its row, then the datafile, which whoever makes an object locks as well.
+        session.execute(select(Job.id).where(Job.datafile_id == datafile_id).order_by(Job.id).with_for_update())
+        session.refresh(datafile, with_for_update={"of": Datafile})
+        if datafile.current_state != ACTIVE:
+            raise NotFound(f"there is no datafile {datafile_id}")
         _require_unused(session, datafile)
         datafile.current_state, datafile.last_modified = ARCHIVED, now()
         session.flush()
@@ -37,7 +40,9 @@ def archive_datafile(engine: Engine, caller: Caller, datafile_id: int) -> Datafi
 
 
 def _require_unused(session: Session, datafile: Datafile) -> None:
-    users = session.execute(links(lambda linked: linked == datafile.id)).first()
+    """Require that no object of the same owner has it: what others made of it is their concern."""
+    linking = session.execute(links(lambda linked: linked == datafile.id))
+    users = next((one for one in linking if one.owner_id == datafile.owner_id), None)
     if users is not None:
         place = f"/electrophysiology/{users.type_name}/{users.object_id}"
         raise StillUsed(f"{datafile.name} is the {users.field} of {place}; delete or change that first")

@@ -63,11 +63,12 @@ def inline(given: Given) -> dict[str, GivenArray]:
 
 
 def lock_arrays(session: Session, given: Given) -> None:
-    """Keep linked datafiles as they are until the end of the transaction."""
+    """Keep linked datafiles as they are until the end of the transaction, and know them as they are by then."""
     ids = {one.datafile_id for one in given.arrays.values() if one is not None and one.datafile_id is not None}
     known = sorted(id_ for id_ in ids if id_ <= MAX_ID)
     if known:
-        session.execute(select(Datafile.id).where(Datafile.id.in_(known)).order_by(Datafile.id).with_for_update())
+        locked = select(Datafile).where(Datafile.id.in_(known)).order_by(Datafile.id).with_for_update(of=Datafile)
+        session.scalars(locked.execution_options(populate_existing=True)).all()
 
 
 def made(session: Session, caller: Caller, model: type[Any], row: Any, given: Given, ends: KnownEnds) -> Plan:

@@ -143,11 +143,22 @@ class TestDeleting:
         refused(logged_in(archive, "eve").delete(place), 403, "forbidden")
         assert bob.get(f"{place}/info/").status_code == 200
 
-    def test_what_an_object_uses_stays(self, archive, bob):
-        sent = send(bob).json["selected"][0]
+    def used(self, archive, client, owner_id):
+        sent = send(client).json["selected"][0]
         with Session(archive.services.engine.execution_options(writes=True)) as session, session.begin():
             form = {"sampling_rate": 1.0, "sampling_rate_units": "Hz", "t_start": 0.0, "t_start_units": "s"}
-            session.add(AnalogSignal(name="s", signal_id=sent["fields"]["id"], **form))
+            datafile = session.get(Datafile, sent["fields"]["id"])
+            session.add(AnalogSignal(name="s", signal=datafile, owner_id=owner_id(session, datafile), **form))
+        return sent
+
+    def test_what_only_objects_of_others_use_can_go(self, archive, bob):
+        logged_in(archive, "eve")
+        eve = select(User.id).where(User.username == "eve")
+        sent = self.used(archive, bob, lambda session, datafile: session.scalar(eve))
+        assert bob.delete(sent["permalink"]).status_code == 200
+
+    def test_what_an_object_uses_stays(self, archive, bob):
+        sent = self.used(archive, bob, lambda session, datafile: datafile.owner_id)
         told = refused(bob.delete(sent["permalink"]), 409, "still_used")
         assert "/electrophysiology/analogsignal/1" in told["message"]
 

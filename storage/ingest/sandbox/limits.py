@@ -61,6 +61,8 @@ class Limits:
     """Of a dataset."""
     items: int = 250_000
     """Objects, and arrays, and datasets, of one file: so many of each."""
+    containers: int = 2_000_000
+    """Lists and dictionaries in the annotations of all objects together."""
     refusals: int = 10_000
     """What of a file is told to be left out."""
     path_nbytes: int = 2500

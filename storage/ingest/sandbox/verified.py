@@ -47,6 +47,7 @@ class Findings:
         self.found = Found()
         self._file_nbytes, self._limits = file_nbytes, limits
         self._known: set[tuple[str, str]] = set()
+        self._n_containers = 0
         self._take = {
             "refusal": self._refusal,
             "dataset": self._dataset,
@@ -135,6 +136,10 @@ class Findings:
             raise ValueError("its parents")
         if not set(arrays) <= {*model.array_fields} or any(path not in self.found.arrays for path in arrays.values()):
             raise ValueError("its arrays")
+        # Each takes many times the room of the text that tells of it.
+        self._n_containers += _n_containers(told["fields"])
+        if self._n_containers > self._limits.containers:
+            raise ValueError("its annotations, with those before, are too many")
         fields = _fields(model, told["fields"], self._limits)
         self._require_axis(model, fields, arrays)
         self._known.add(key)
@@ -223,6 +228,13 @@ def _require_plain(value: Any, limits: Limits, depth: int) -> None:
     elif isinstance(value, list):
         for one in value:
             _require_plain(one, limits, depth + 1)
+
+
+def _n_containers(told: Any) -> int:
+    """Return how many lists and dictionaries there are in a value of JSON."""
+    if not isinstance(told, dict | list):
+        return 0
+    return 1 + sum(map(_n_containers, told.values() if isinstance(told, dict) else told))
 
 
 def _whole(value: Any) -> int:
