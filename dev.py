@@ -6,7 +6,7 @@ usage: python3 dev.py run [--port N] [--host H] [--data DIR] [PATH-or-URL ...]
        python3 dev.py types
        python3 dev.py bench [--quick] [NAME ...]
 
-run    Register the given HDF5 or NWB files, folders or s3:// prefixes in place and public,
+run    Register the given HDF5 or NWB files, folders or s3:// prefixes in place, public unless told otherwise before,
        or a demo recording, and serve them at http://127.0.0.1:8000 until Ctrl-C,
        with a worker that checks what is uploaded.
        --port N    port to serve at, 1 to 65535 (8000)
@@ -163,7 +163,7 @@ def run(arguments: list[str]) -> NoReturn:
     env = environment(EPHYSTORE_DATA=str(usable_folder(asked.data)))
     install(SERVICE)
     flask(env, "init")
-    flask(env, *(["register", "--safety-level", "1", "--", *paths] if paths else ["demo"]))
+    flask(env, *(["register", "--default-safety-level", "1", "--", *paths] if paths else ["demo"]))
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
     flask(env, "welcome", "--address", f"http://{netloc(everywhere.get(asked.host, asked.host), asked.port)}")
     bind = ["--bind", netloc(asked.host, asked.port)]

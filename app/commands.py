@@ -23,7 +23,7 @@ from schemas import numbers
 from schemas.permalinks import object_permalink
 from schemas.queries import OBJECT, load
 from storage.catalog.arrays import regular_axis
-from storage.catalog.base import ACTIVE, PUBLIC
+from storage.catalog.base import ACTIVE, PRIVATE, PUBLIC
 from storage.catalog.files import Datafile
 from storage.catalog.migrate import migrate
 from storage.catalog.models import TYPES
@@ -99,6 +99,13 @@ def init() -> None:
     type=click.IntRange(1, 3),
     help="1 public, 2 any user, 3 private (unless told before).",
 )
+@click.option(
+    "--default-safety-level",
+    type=click.IntRange(1, 3),
+    default=PRIVATE,
+    show_default=True,
+    help="Of files for which none was ever told.",
+)
 @click.option("--sampling-rate", type=Quantity(hertz), help='Of plain HDF5, such as "20000 Hz".')
 @click.option("--t-start", type=Quantity(seconds), help='Of plain HDF5, such as "0 ms".')
 @click.option("--units", type=Unit(), help="Of plain HDF5, such as mV.")
@@ -108,6 +115,7 @@ def register_files(
     places: Sequence[str],
     owner: str | None,
     safety_level: int | None,
+    default_safety_level: int,
     sampling_rate: tuple[float, str] | None,
     t_start: tuple[float, str] | None,
     units: str | None,
@@ -116,7 +124,7 @@ def register_files(
     """Register NWB and HDF5 files, folders of them, or s3:// prefixes, in place."""
     if sampling_rate is not None and sampling_rate[0] <= 0:
         raise click.BadParameter(f"{sampling_rate[0]} is not positive", param_hint="--sampling-rate")
-    options = Options(owner, safety_level, PlainOptions(sampling_rate, t_start, units))
+    options = Options(owner, safety_level, PlainOptions(sampling_rate, t_start, units), default_safety_level)
     files = _files(services(), places)
     if queue:
         with catalog_errors():

@@ -69,14 +69,25 @@ def require_unit(text: str) -> str:
     return text
 
 
+MICROVOLT = dict.fromkeys(("uv", "mcv"), "microvolt")
+"""What the units library would not take for it."""
+
+
 def is_same(unit: str, other: str) -> bool:
-    """Whether two spellings mean one unit: of times and volts in any letter case, of others only if they are equal."""
+    """Whether two spellings mean one unit: of times and volts in any letter case, else as the units library has it."""
     if unit == other:
         return True
     one, two = unit.strip().lower(), other.strip().lower()
     if one in SECONDS and two in SECONDS:
         return SECONDS[one] == SECONDS[two]
-    return one in VOLTS and two in VOLTS and (one == two or {one, two} == {"uv", "mcv"})
+    if one in VOLTS and two in VOLTS:
+        return one == two or {one, two} == {"uv", "mcv"}
+    try:
+        known = [require_unit(MICROVOLT.get(one, text)) for one, text in ((one, unit), (two, other))]
+        with _asking:
+            return bool(_registry().parse_units(known[0]) == _registry().parse_units(known[1]))
+    except ValueError:
+        return False
 
 
 @cache

@@ -41,12 +41,12 @@ def demo():
     told("demo")
 
 @app.cli.command()
-@click.option("--safety-level", type=int)
+@click.option("--default-safety-level", type=int)
 @click.argument("places", nargs=-1)
-def register(safety_level, places):
+def register(default_safety_level, places):
     if "s3://absent" in places:
         raise click.ClickException("there is no such bucket")
-    told("register", safety_level=safety_level, places=places)
+    told("register", safety_level=default_safety_level, places=places)
 
 @app.cli.command()
 @click.option("--with-parent", is_flag=True)
@@ -291,6 +291,7 @@ def served(checkout, port, *arguments, **options):
             time.sleep(0.05)
         yield process
     finally:
+        time.sleep(0.3)  # gunicorn's simplest worker logs a traceback where a signal meets the end of an answer
         process.send_signal(signal.SIGINT)
         process.output, process.errors = process.communicate(timeout=30)
 

@@ -37,16 +37,22 @@ class Options:
     safety_level: int | None = None
     """Private where it was never told."""
     plain: PlainOptions = field(default_factory=PlainOptions)
+    default_safety_level: int = PRIVATE
+    """Where none was ever told."""
 
     def as_json(self) -> dict[str, Any]:
         """Return these options as a JSON column has them."""
-        return dict(_as_json(asdict(self)))
+        told: dict[str, Any] = _as_json(asdict(self))
+        if self.default_safety_level == PRIVATE:
+            del told["default_safety_level"]
+        return told
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> Options:
         """Return the options that ``as_json`` told."""
         plain = {name: _quantity_or_text(value) for name, value in told.get("plain", {}).items()}
-        return cls(told.get("owner"), told.get("safety_level"), PlainOptions(**plain))
+        default = told.get("default_safety_level", PRIVATE)
+        return cls(told.get("owner"), told.get("safety_level"), PlainOptions(**plain), default)
 
     def over(self, before: Mapping[str, Any]) -> Options:
         """Return these options, completed by those that a file was registered with before."""
@@ -54,9 +60,8 @@ class Options:
         plain = {
             name: getattr(known.plain, name) if value is None else value for name, value in asdict(self.plain).items()
         }
-        return Options(
-            self.owner or known.owner, self.safety_level or known.safety_level or PRIVATE, PlainOptions(**plain)
-        )
+        safety_level = self.safety_level or known.safety_level or self.default_safety_level
+        return Options(self.owner or known.owner, safety_level, PlainOptions(**plain))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from storage.progress import DatasetProgress, untold
 MAX_ROWS_AT_ONCE = 1 << 24
 """Chunks of more rows are not looked into; nothing in earnest has times in them."""
 
-IMPORTABLE = "it can be made into objects by import"
+IMPORTABLE = "its arrays are served once it is registered (flask register)"
 
 
 def check(file: h5py.File, progress: DatasetProgress = untold) -> Found:
