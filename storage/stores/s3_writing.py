@@ -23,7 +23,7 @@ from storage.stores.backend import Part, Pieces, exactly, file_name, require_par
 from storage.stores.s3_bodies import Body, Rooms, gathered, slices
 from storage.stores.s3_clients import BucketClients
 
-PART_NBYTES = 6 << 20
+PART_NBYTES = 5 << 20
 """S3 takes none below 5 MiB but the last. Each file that comes holds three in memory."""
 MAX_PARTS = 10_000
 SENT_AT_ONCE = 2
@@ -209,9 +209,9 @@ class S3Writing:
 
         try:
             for number, content in enumerate(parts, start=1):
-                sending.append(self._senders.submit(send, number, content))
-                while len(sending) >= SENT_AT_ONCE:
+                if len(sending) == SENT_AT_ONCE:
                     sent.append(sending.popleft().result())
+                sending.append(self._senders.submit(send, number, content))
             return sent + [one.result() for one in sending]
         finally:  # an upload is given up only when nothing of it is under way any more
             for one in sending:

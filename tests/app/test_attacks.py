@@ -104,7 +104,7 @@ def test_a_damaged_index_of_the_catalog_is_told(archive, packed):
 def test_a_large_array_that_was_never_written_takes_no_memory(archive):
     path = archive.folder / "holes.h5"
     with h5py.File(path, "w") as file:
-        file.create_dataset("x", (400_000_000,), "f8", chunks=(400_000_000,), fillvalue=7)
+        file.create_dataset("x", (400_000_000,), "f8", chunks=(30_000_000,), fillvalue=7)
     archive.register(path, sampling_rate=(1.0, "Hz"))
     link = archive.fields("/electrophysiology/analogsignal/1")["signal"]["data"]
     reader = archive.services.reader
