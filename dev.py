@@ -12,7 +12,8 @@ run    Register the given HDF5 or NWB files, folders or s3:// prefixes in place,
        --port N    port to serve at, 1 to 65535 (8000)
        --host H    address to serve at (127.0.0.1); 0.0.0.0 is every address of this machine
        --data DIR  folder for the catalog and the store (./data)
-test   Run the tests.     lint   Check the form of the code.     types  Check its types.
+test   Run the tests, on all cores unless there are arguments.
+lint   Check the form of the code.     types  Check its types.
 bench  Compare with other ways of serving slices; all scenarios, or those named.
 
 The first start of each makes .venv beside this file and installs what is needed.
@@ -286,10 +287,12 @@ def say(message: str) -> None:
     print(message, flush=True)
 
 
+# Tests of one file share its servers, so they stay together; four processes of them fill the memory of a laptop.
+SIDE_BY_SIDE = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
 LINTERS = (["ruff", "check", "."], ["ruff", "format", "--check", "."])
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "run": run,
-    "test": lambda arguments: run_tools([], ["pytest", *arguments]),
+    "test": lambda arguments: run_tools([], ["pytest", *(arguments or SIDE_BY_SIDE)]),
     "lint": lambda arguments: run_tools(arguments, *LINTERS),
     "types": lambda arguments: run_tools(arguments, ["mypy"]),
     "bench": bench,

@@ -145,7 +145,10 @@ REFUSED = {
     "external samples": (_external_samples, "its samples lie in another file"),
     "a virtual dataset": (_virtual, "virtual dataset"),
     "no space": (lambda file: file.create_dataset("a", data=h5py.Empty("f4")), "null dataspace"),
-    "NWB": (lambda file: file.attrs.update(nwb_version="2.0"), "an NWB file; its arrays are served once it is registered"),
+    "NWB": (
+        lambda file: file.attrs.update(nwb_version="2.0"),
+        "an NWB file; its arrays are served once it is registered",
+    ),
     "NIX": (lambda file: file.attrs.update(format="nix"), "a NIX file; its arrays are served once it is registered"),
     "long double": (lambda file: file.create_dataset("a", (3,), np.longdouble), "long double"),
     "a filter": (lambda file: file.create_dataset("a", (90,), "i4", chunks=(9,), scaleoffset=3), "scaleoffset"),
