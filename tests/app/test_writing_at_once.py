@@ -87,12 +87,21 @@ def test_an_array_that_is_being_archived_is_not_linked(archive, anne):
     assert answers[0].status_code == 400 and list(answers[0].json["details"]) == ["signal"]
 
 
-def test_of_two_units_that_are_said_at_once_the_second_is_compared_with_the_first(archive, anne):
-    link = created(anne, "analogsignal")["signal"]["data"]
+@pytest.mark.parametrize("is_new", [True, False])
+def test_of_two_units_that_are_said_at_once_the_second_is_compared_with_the_first(archive, anne, is_new):
+    fields = created(anne, "analogsignal")
+    link = fields["signal"]["data"]
     with archive.services.transaction() as session:
         session.execute(update(Datafile).values(units=None))
+
+    def say():
+        if is_new:
+            return linking(anne, link, units="uV")
+        address = f"/electrophysiology/analogsignal/{fields['id']}/"
+        return anne.post(address, json={"signal": {"data": link, "units": "uV"}})
+
     with first(archive, lambda s: s.execute(update(Datafile).values(units="mV"))) as send:
-        answers = send(lambda: linking(anne, link, units="uV"))
+        answers = send(say)
     assert answers[0].status_code == 400 and "is in mV" in answers[0].json["details"]["signal"][0]
 
 
