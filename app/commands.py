@@ -126,6 +126,8 @@ def register_files(
         raise click.BadParameter(f"{sampling_rate[0]} is not positive", param_hint="--sampling-rate")
     options = Options(owner, safety_level, PlainOptions(sampling_rate, t_start, units), default_safety_level)
     files = _files(services(), places)
+    if not files:
+        raise click.ClickException("nothing could be registered")
     if queue:
         with catalog_errors():
             registering.queue_files(services(), files, options)

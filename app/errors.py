@@ -107,6 +107,8 @@ def _told(error: Exception, word: str) -> tuple[str, dict[str, Any]]:
         return str(error), {"parts": {str(number): [said] for number, said in error.parts.items()}}
     if isinstance(error, errors.QuotaExceeded):
         return str(error), {"nbytes": {"used": error.used, "asked": error.asked, "limit": error.limit}}
+    if isinstance(error, LoginNeeded):
+        return f"{error}: POST username and password to /account/authenticate/", {}
     if isinstance(error, DataError):
         return "the catalog cannot look for such a value", {}
     if word == "database_away":

@@ -11,7 +11,8 @@ from typing import Any
 
 from storage.errors import FileDamaged
 
-SECONDS = {"s": Fraction(1), "ms": Fraction(1, 10**3), "us": Fraction(1, 10**6), "mcs": Fraction(1, 10**6)}
+MICROSECONDS = ("us", "mcs", "\N{MICRO SIGN}s", "\N{GREEK SMALL LETTER MU}s")
+SECONDS = {"s": Fraction(1), "ms": Fraction(1, 10**3), **dict.fromkeys(MICROSECONDS, Fraction(1, 10**6))}
 """Seconds in one of each time unit, by its lower-case spelling."""
 
 HERTZ = {"hz": Fraction(1), "khz": Fraction(10**3), "mhz": Fraction(10**6), "1/s": Fraction(1)}

@@ -94,7 +94,7 @@ def require_read(caller: Caller, thing: Thing, *, uses: Iterable[Thing] = ()) ->
     if may_read_array(caller, thing, uses):
         return
     if caller.user_id is None:
-        raise LoginNeeded("this is not public: log in to read it")
+        raise LoginNeeded("this is not public; log in to read it")
     raise Forbidden(f"{caller.username} may not read this; ask its owner to share it")
 
 

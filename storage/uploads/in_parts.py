@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from sqlalchemy import Engine, update
@@ -17,6 +17,7 @@ from storage.uploads.part_plan import PartPlan
 from storage.uploads.under_way import Limits
 
 LASTS = timedelta(days=1)
+MAX_NAMED = 10
 """Since the last sign of life, after which an upload is abandoned."""
 
 
@@ -147,7 +148,14 @@ def _require_all(store: ObjectStore, upload: Upload, told: Mapping[int, int]) ->
     wrong = differences(wanted, arrived(store, upload))
     wrong |= {number: f"as told, {what}" for number, what in differences(wanted, told).items()}
     if wrong:
-        raise PartsWrong(f"{len(wrong)} parts are not as they should be; there are parts 1 to {plan.n_parts}", wrong)
+        raise PartsWrong(f"of parts 1 to {plan.n_parts} these are not as they should be: {_named(wrong)}", wrong)
+
+
+def _named(numbers: Iterable[int]) -> str:
+    """Return the first of some numbers as a text, and how many more there are."""
+    told = sorted(numbers)
+    more = f" and {len(told) - MAX_NAMED} more" if len(told) > MAX_NAMED else ""
+    return ", ".join(map(str, told[:MAX_NAMED])) + more
 
 
 def _is_joined(store: ObjectStore, upload: Upload) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from storage.catalog.arrays import stored_array
 from storage.catalog.files import READY, Datafile
 from storage.catalog.forms import ArrayForm
 from storage.catalog.permissions import Caller, may_read, may_read_array, may_write
-from storage.catalog.uses import datafile_and_uses
+from storage.catalog.uses import datafile_and_uses, links
 from storage.errors import NotFound
 from storage.units import is_same, require_unit, seconds
 from storage.writing.given import GivenArray
@@ -47,7 +48,7 @@ def kept(caller: Caller, datafile: Datafile | None) -> Candidate | None:
 
 
 def checked(
-    session: Session, caller: Caller, given: GivenArray, current: Datafile | None, fault: Fault
+    session: Session, caller: Caller, given: GivenArray, row: Any, current: Datafile | None, fault: Fault
 ) -> Candidate | None:
     """Return the array that was given; None where it cannot be told what it is, and ``fault`` was told why.
 
@@ -56,8 +57,10 @@ def checked(
     session : Session
     caller : Caller
     given : GivenArray
+    row : NeoObject or None
+        The object, None where it is to be created, …
     current : Datafile or None
-        What the field links now.
+        … and what its field links now.
     fault : callable
     """
     if given.values is not None:
@@ -72,7 +75,8 @@ def checked(
     shape = stored_array(datafile).shape
     if is_new:
         _require_form(given.form, datafile, shape, fault)
-    new_units = _new_units(caller, given, datafile, fault)
+    is_used = partial(_is_used_elsewhere, session, row, datafile)
+    new_units = _new_units(caller, given, datafile, is_used, fault)
     units = new_units or datafile.units
     if is_new and given.form.unit is not None:
         _require_units(given.form, units, fault)
@@ -139,15 +143,23 @@ def _require_known(form: ArrayForm, units: str, fault: Fault) -> bool:
     return True
 
 
-def _new_units(caller: Caller, given: GivenArray, datafile: Datafile, fault: Fault) -> str | None:
+def _is_used_elsewhere(session: Session, row: Any, datafile: Datafile) -> bool:
+    """Whether another object has an array, for which its unit would change as well."""
+    uses = session.execute(links(lambda linked: linked == datafile.id))
+    return any(row is None or (one.type_name, one.object_id) != (row.type_name, row.id) for one in uses)
+
+
+def _new_units(
+    caller: Caller, given: GivenArray, datafile: Datafile, is_used_elsewhere: Callable[[], bool], fault: Fault
+) -> str | None:
     """Return what the unit of a datafile becomes; None where it stays."""
     asked, units = given.units, datafile.units
     if asked is None or asked == units:
         return None
     if given.form.unit is None:
         fault("are texts, which have no unit")
-    elif units is not None and not is_same(asked, units):
-        fault(f"is in {units}, not in {asked[:40]}")
+    elif units is not None and not is_same(asked, units) and (not may_write(caller, datafile) or is_used_elsewhere()):
+        fault(f"is in {units}, not in {asked[:40]}; its owner may correct that while no other object has it")
     elif may_write(caller, datafile):
         return asked if _require_known(given.form, asked, fault) else None
     elif units is None:

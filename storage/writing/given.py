@@ -26,7 +26,7 @@ class Invalid(StorageError):
     """
 
     def __init__(self, faults: Faults) -> None:
-        super().__init__("; ".join(f"{name} {', '.join(said)}" for name, said in faults.items()))
+        super().__init__("; ".join(f"{name}: {', '.join(said)}" for name, said in faults.items()))
         self.faults = faults
 
     def of(self, who: str) -> Invalid:

@@ -101,7 +101,7 @@ def made(session: Session, caller: Caller, model: type[Any], row: Any, given: Gi
         if one is None:
             candidates[name] = None
         else:
-            candidates[name] = arrays.checked(session, caller, one, current, partial(fault, name))
+            candidates[name] = arrays.checked(session, caller, one, row, current, partial(fault, name))
     kept = {name: arrays.kept(caller, getattr(row, name, None)) for name in model.array_fields}
     result = {**kept, **candidates} | dict.fromkeys(faults.keys() & set(model.array_fields))
 

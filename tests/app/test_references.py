@@ -84,7 +84,8 @@ class TestLinkedDatafiles:
 
     def test_its_unit_is_set_or_spelled_by_its_owner_only(self, archive, anne, bob):
         link = created(anne, "analogsignal", safety_level=1)["signal"]["data"]
-        assert self.refused(anne, link, units="nA") == "is in mV, not in nA"
+        assert "is in mV, not in nA; its owner may correct that while no" in self.refused(anne, link, units="nA")
+        assert "is in mV, not in nA" in self.refused(bob, link, units="nA")
         etag = anne.get(link).headers["ETag"]
         assert created(anne, "analogsignal", signal=array(link, "MV"))["signal"]["units"] == "MV"
         assert anne.get(link).headers["ETag"] != etag
@@ -94,6 +95,19 @@ class TestLinkedDatafiles:
         assert "only its owner" in self.refused(bob, link, units="mV")
         assert created(anne, "analogsignal", signal=array(link, "uV"))["signal"]["units"] == "uV"
         assert created(bob, "analogsignal", signal=array(link, "mcV"))["signal"]["units"] == "uV"
+
+    def test_its_owner_corrects_a_unit_while_one_object_has_it(self, anne, bob):
+        fields = created(anne, "analogsignal", safety_level=1)
+        address, link = f"/electrophysiology/analogsignal/{fields['id']}/", fields["signal"]["data"]
+        answer = anne.post(address, json={"signal": {"data": link, "units": "nA"}})
+        assert answer.json["selected"][0]["fields"]["signal"]["units"] == "nA"
+        theirs = created(bob, "analogsignal", signal={"data": link})
+        assert theirs["signal"]["units"] == "nA"
+        assert list(faults(anne, address, {"signal": {"data": link, "units": "mV"}})) == ["signal"]
+        assert bob.delete(f"/electrophysiology/analogsignal/{theirs['id']}/").status_code == 200
+        assert anne.post(address, json={"signal": {"data": link, "units": "mV"}}).status_code == 200
+        assert anne.delete(address).status_code == 200
+        assert created(anne, "analogsignal", signal=array(link, "nA"))["signal"]["units"] == "nA"
 
     def test_a_guid_that_it_has_no_more(self, anne):
         signal = created(anne, "analogsignal")["signal"]

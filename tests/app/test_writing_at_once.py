@@ -91,6 +91,7 @@ def test_an_array_that_is_being_archived_is_not_linked(archive, anne):
 def test_of_two_units_that_are_said_at_once_the_second_is_compared_with_the_first(archive, anne, is_new):
     fields = created(anne, "analogsignal")
     link = fields["signal"]["data"]
+    assert linking(anne, link).status_code == 201, "another object has it too, so no unit is corrected"
     with archive.services.transaction() as session:
         session.execute(update(Datafile).values(units=None))
 
