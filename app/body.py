@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from flask import request
@@ -68,14 +68,9 @@ def linger() -> Callable[[], None]:
     def take() -> None:
         if socket is None:
             return
-        before, until = socket.gettimeout(), time.monotonic() + LINGER_S
-        socket.settimeout(LINGER_S)
-        try:
+        until = time.monotonic() + LINGER_S
+        with impatience.within(socket, LINGER_S), suppress(Exception):  # the caller has left, or the rest is no HTTP
             while stream.read(PIECE_NBYTES) and time.monotonic() < until:
                 continue
-        except Exception:  # the caller has left, or the rest is no HTTP: nobody is left to be told
-            return
-        finally:
-            socket.settimeout(before)
 
     return take

@@ -16,5 +16,8 @@ def catalog_errors() -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-        told = f"the catalog (EPHYSTORE_DATABASE_URL) cannot be used: {reason}; 'flask init' makes it"
+        told = (
+            f"the catalog (EPHYSTORE_DATABASE_URL) cannot be used: {reason}; "
+            "EPHYSTORE_DATA names its folder, 'flask init' makes it"
+        )
         raise click.ClickException(told) from error

@@ -9,6 +9,8 @@ from flask import Response, request
 
 from app.auth import caller
 from app.documents import MEDIA_TYPE
+from app.long_answers import LONG_NBYTES
+from app.services import services
 
 VARY = "Accept, Cookie, Authorization"
 
@@ -34,4 +36,10 @@ def json_answer(content: bytes, *, guid: str | None = None, public: bool) -> Res
     found = hashlib.sha256(content).hexdigest()[:32]
     etag = found if guid is None else f"{guid}-{found}"
     is_public = public and caller().user_id is None  # the document says who is logged in
-    return answer(etag, lambda: Response(content, mimetype=MEDIA_TYPE), public=is_public)
+
+    def make() -> Response:
+        return Response(content, mimetype=MEDIA_TYPE)
+
+    if len(content) <= LONG_NBYTES:
+        return answer(etag, make, public=is_public)
+    return answer(etag, lambda: services().long_answers.place().hold_for(make), public=is_public)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
-from flask import Response
+from flask import Response, request
 
+from app.impatience import impatience
 from storage.errors import StorageError
 
 LONG_NBYTES = 1 << 20
 """An answer for which more is read or sent is a long one; less goes into the buffers of a connection at once."""
 
 PATIENCE_S = 3.0
+
+SENT_NBYTES, SENT_S = 1 << 20, 60.0
+"""A caller who takes longer for so much of a long answer is cut off: it keeps others from theirs."""
 
 
 class Busy(StorageError):
@@ -77,7 +82,7 @@ class Place:
         except BaseException:
             self._leave()
             raise
-        response.response = self._while_sent(response.iter_encoded())
+        response.response = self._while_sent(response.iter_encoded(), request.environ.get("gunicorn.socket"))
         response.call_on_close(self._leave)  # also where sending was never begun
         return response
 
@@ -87,9 +92,12 @@ class Place:
     def __exit__(self, *_raised: object) -> None:
         self._leave()
 
-    def _while_sent(self, content: Iterable[bytes]) -> Iterator[bytes]:
+    def _while_sent(self, content: Iterable[bytes], connection: Any) -> Iterator[bytes]:
         try:
-            yield from content
+            for piece in content:
+                for start in range(0, len(piece), SENT_NBYTES):
+                    with impatience.within(connection, SENT_S):
+                        yield piece[start : start + SENT_NBYTES]
         finally:
             self._leave()
 

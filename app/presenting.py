@@ -14,8 +14,9 @@ from schemas.objects import SCHEMAS, DatafileDocumentSchema
 from schemas.permalinks import datafile_permalink, object_permalink
 from schemas.queries import ArrayQuery, ObjectQuery
 from storage.catalog.files import Datafile
+from storage.catalog.lending import hidden_arrays
 from storage.catalog.models import NeoObject
-from storage.catalog.permissions import Caller, Forbidden, LoginNeeded, hidden_arrays, require_read
+from storage.catalog.permissions import Caller, Forbidden, LoginNeeded, require_read
 from storage.errors import FileChanged, FileDamaged, NotStored, SelectionError
 from storage.slices import Downsampled, slice_object
 from storage.timings import Timings
@@ -38,7 +39,7 @@ def selected_object(
     permalink = object_permalink(row.type_name, row.id)
     if query.detail == "link":
         return permalink
-    shown = _shown(row, query.array, services, timings, caller)
+    shown = _shown(row, query.array, services, timings, caller, _hidden([row], services, caller)[row.id])
     return _entry(replace(shown, children=children), permalink)
 
 
@@ -53,11 +54,13 @@ def selected_list(
     if query.detail == "link":
         return [object_permalink(row.type_name, row.id) for row in rows]
 
+    hidden = _hidden(rows, services, caller)
+
     def show(row: NeoObject) -> Shown:
         try:
-            return _shown(row, query.array, services, Timings(), caller)
+            return _shown(row, query.array, services, Timings(), caller, hidden[row.id])
         except (SelectionError, NotStored, FileChanged, FileDamaged, Forbidden, LoginNeeded) as error:
-            return Shown(row, reason=str(error), hidden=hidden_arrays(caller, row))
+            return Shown(row, reason=str(error), hidden=hidden[row.id])
 
     # Only irregular objects ask the store, for their times; they ask side by side.
     asks_store = bool(rows) and rows[0].time_field is not None and bool(query.array.slice.range_parameters)
@@ -77,8 +80,19 @@ def datafile_entry(datafile: Datafile, detail: str = "full", *, progress: float 
     return {"model": "neo_api.datafile", "permalink": permalink, "fields": fields}
 
 
-def _shown(row: NeoObject, query: ArrayQuery, services: Services, timings: Timings, caller: Caller) -> Shown:
-    hidden = hidden_arrays(caller, row)
+def _hidden(rows: Sequence[NeoObject], services: Services, caller: Caller) -> Mapping[int, Sequence[str]]:
+    with services.session() as session:
+        return hidden_arrays(session, caller, rows)
+
+
+def _shown(
+    row: NeoObject,
+    query: ArrayQuery,
+    services: Services,
+    timings: Timings,
+    caller: Caller,
+    hidden: Sequence[str],
+) -> Shown:
     if query.slice.is_empty and query.format is None and query.scaled:
         return Shown(row, hidden=hidden)
     for name in hidden:

@@ -244,11 +244,13 @@ class Array(Column):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> GivenArray | None:
         told = value if isinstance(value, dict) else {"data": value}
         unknown = told.keys() - {"data", "units", "guid", "shape", "dtype"}
-        if unknown or "data" not in told:
+        if unknown or not {"data", "units"} & told.keys():
             raise ValidationError('is neither a datafile, nor a list, nor {"data": either of these, "units": a unit}')
         units, guid = told.get("units"), told.get("guid")
         if not isinstance(units, str | None) or not isinstance(guid, str | None):
             raise ValidationError("has a unit or a guid that is no text")
+        if "data" not in told:
+            return GivenArray(self.form, units=units, guid=guid)
         if told["data"] is None:
             if self.required or units is not None:
                 raise ValidationError("has no data")

@@ -17,7 +17,7 @@ from storage.reader import Reader, ReadRequest, StoredArray
 from storage.selection import RegularAxis, Selection, SliceQuery, TimeAxis, resolve
 from storage.times import IrregularAxis, Side
 from storage.timings import Timings
-from storage.units import decimal
+from storage.units import decimal, seconds
 
 TIME_PARAMETERS = ("start_time", "end_time", "duration")
 
@@ -220,8 +220,12 @@ def _times(
 
 
 def _window(owner: SpikeTrain, query: SliceQuery, axis: TimeAxis, selection: Selection) -> tuple[float, float]:
-    """Return the window of a spike train, cut to its own: asked times, or those of the selected spikes."""
-    own = decimal(owner.t_start), decimal(owner.t_stop)
+    """Return the window of a spike train, cut to its own: asked times, or those of the selected spikes.
+
+    Times are asked, and told by the axis, in the unit of ``t_start``; ``t_stop`` may have another one.
+    """
+    per_stop = seconds(owner.t_stop_units) / seconds(owner.t_start_units)
+    own = decimal(owner.t_start), decimal(owner.t_stop) * per_stop
     low, high = query.start_time, query.end_time
     counted = query.samples_count is not None
     # Where an end is told as a number of a spike, it is that spike's time: only then are spikes looked at.
@@ -233,7 +237,7 @@ def _window(owner: SpikeTrain, query: SliceQuery, axis: TimeAxis, selection: Sel
         low, high = _with_duration(query.duration, low, high, own)
     start = _clamped(own[0] if low is None else low, own)
     stop = _clamped(own[1] if high is None else high, own)
-    return float(start), float(max(start, stop))
+    return float(start), float(max(start, stop) / per_stop)
 
 
 def _with_duration(

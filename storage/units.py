@@ -18,8 +18,8 @@ SECONDS = {"s": Fraction(1), "ms": Fraction(1, 10**3), **dict.fromkeys(MICROSECO
 HERTZ = {"hz": Fraction(1), "khz": Fraction(10**3), "mhz": Fraction(10**6), "1/s": Fraction(1)}
 """Hertz in one of each rate unit, by its lower-case spelling."""
 
-VOLTS = ("v", "mv", "uv", "mcv")
-"""What signals are mostly told in, by its lower-case spelling."""
+KNOWN_AS = {"v": "volt", "mv": "millivolt", "uv": "microvolt", "mcv": "microvolt"}
+"""What the units library calls those of volts, which it would not take in any letter case."""
 
 MAX_CHARACTERS = 40
 FACTOR = r"[^\W\d_]+(?:_[^\W\d_]+)*(?:(?:\^|\*\*)?-?[0-9]{1,2})?"
@@ -55,7 +55,7 @@ def decimal(value: float) -> Fraction:
 @lru_cache(maxsize=256)
 def require_unit(text: str) -> str:
     """Return a unit of a signal as it is spelled: of volts in any letter case, or whatever the units library knows."""
-    if text.strip().lower() in VOLTS:
+    if text.lower() in KNOWN_AS:
         return text
     # The form comes first: the library would work out m**9**9**9.
     if len(text) > MAX_CHARACTERS or not FORM.fullmatch(text):
@@ -70,21 +70,17 @@ def require_unit(text: str) -> str:
     return text
 
 
-MICROVOLT = dict.fromkeys(("uv", "mcv"), "microvolt")
-"""What the units library would not take for it."""
-
-
 def is_same(unit: str, other: str) -> bool:
     """Whether two spellings mean one unit: of times and volts in any letter case, else as the units library has it."""
     if unit == other:
         return True
-    one, two = unit.strip().lower(), other.strip().lower()
+    one, two = unit.lower(), other.lower()
     if one in SECONDS and two in SECONDS:
         return SECONDS[one] == SECONDS[two]
-    if one in VOLTS and two in VOLTS:
-        return one == two or {one, two} == {"uv", "mcv"}
+    if one in KNOWN_AS and two in KNOWN_AS:
+        return KNOWN_AS[one] == KNOWN_AS[two]
     try:
-        known = [require_unit(MICROVOLT.get(one, text)) for one, text in ((one, unit), (two, other))]
+        known = [require_unit(KNOWN_AS.get(one, text)) for one, text in ((one, unit), (two, other))]
         with _asking:
             return bool(_registry().parse_units(known[0]) == _registry().parse_units(known[1]))
     except ValueError:
@@ -100,6 +96,6 @@ def _registry() -> Any:
 
 def _known(unit: str, table: dict[str, Fraction], kind: str) -> Fraction:
     try:
-        return table[unit.strip().lower()]
+        return table[unit.lower()]
     except KeyError:
         raise ValueError(f"{unit[:40]!r} is not a {kind} unit; known are {', '.join(table)}") from None

@@ -12,9 +12,11 @@ import numpy as np
 import orjson
 
 from app.encoders.form import Body, Form, pieces, texts
+from storage.errors import SelectionError
 from storage.hdf5.chunk import Samples
 
 MEDIA_TYPE = "text/csv"
+MAX_COLUMNS = 1 << 16
 
 
 def encode(form: Form, windows: Iterator[Samples]) -> Body:
@@ -23,11 +25,23 @@ def encode(form: Form, windows: Iterator[Samples]) -> Body:
     One column for one axis, else a column per value of a row. A float is the shortest number that means it in
     its own precision, or ``nan``, ``inf``, ``-inf``.
 
+    Raises
+    ------
+    SelectionError
+        If there are too many columns.
+
     Notes
     -----
     A string that begins with ``=``, ``+``, ``-`` or ``@`` is written as it is stored. A spreadsheet may take it
     for a formula, but to change it would make the answer differ from the data, and a label "-" is common.
     """
+    n_columns = prod(form.shape[1:])
+    if n_columns > MAX_COLUMNS:
+        raise SelectionError(
+            f"a table of {n_columns} columns is wider than the {MAX_COLUMNS} that format=csv takes; "
+            "ask for fewer channels, or for hdf5",
+            "format",
+        )
     return Body(f"{MEDIA_TYPE}; charset=utf-8", None, _content(form, windows))
 
 

@@ -80,15 +80,6 @@ def may_read_array(caller: Caller, datafile: Thing, uses: Iterable[Thing]) -> bo
     )
 
 
-def hidden_arrays(caller: Caller, owner: Any) -> list[str]:
-    """Return the array fields of an object that lends its reader no leave to read them: others' arrays, kept private.
-
-    Where such an array lies in time is told as little as its samples.
-    """
-    linked = {name: getattr(owner, name) for name in owner.array_fields}
-    return [name for name, one in linked.items() if one is not None and not may_read_array(caller, one, [owner])]
-
-
 def require_read(caller: Caller, thing: Thing, *, uses: Iterable[Thing] = ()) -> None:
     """Raise LoginNeeded or Forbidden unless the caller may read."""
     if may_read_array(caller, thing, uses):

@@ -151,13 +151,17 @@ def _datafile(row: tuple[Any, ...]) -> Datafile:
 
 
 def links(condition: Callable[[Any], Any], *columns: str) -> Any:
-    """Select type, id, field, owner, safety level and ``columns`` of every active object whose datafile meets one."""
+    """Select every active object whose datafile meets a condition.
+
+    Columns are its type and id, the field and the datafile, owner, safety level, and ``columns`` of ``TOLD``.
+    """
     return union_all(
         *(
             select(
                 literal(name).label("type_name"),
                 model.id.label("object_id"),
                 literal(field).label("field"),
+                getattr(model, f"{field}_id").label("datafile_id"),
                 model.owner_id,
                 model.safety_level,
                 *(_told(model, column) for column in columns),

@@ -42,6 +42,8 @@ def steps(store: ObjectStore, engine: Engine, progress: FileProgress = untold) -
 
         def write(_session: Session, job: Job) -> None:
             job.result, job.message = outcome.as_json(), outcome.state
+            if outcome.state == "refused" and outcome.refusals:
+                job.message += f": {outcome.refusals[0].reason}"
 
         return write
 

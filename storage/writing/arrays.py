@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from sqlalchemy.orm import Session
 from storage.catalog.arrays import stored_array
 from storage.catalog.files import READY, Datafile
 from storage.catalog.forms import ArrayForm
+from storage.catalog.lending import lent
 from storage.catalog.permissions import Caller, may_read, may_read_array, may_write
 from storage.catalog.uses import datafile_and_uses, links
 from storage.errors import NotFound
@@ -35,21 +35,34 @@ class Candidate:
     """Whether it is somebody else's, who does not let the caller read it any more."""
 
 
+@dataclass(frozen=True, slots=True)
+class Field:
+    """An array field of an object."""
+
+    row: Any
+    """None where the object is to be created."""
+    name: str
+
+    @property
+    def datafile(self) -> Datafile | None:
+        """What it links now."""
+        linked: Datafile | None = getattr(self.row, self.name, None)
+        return linked
+
+
 Fault = Callable[[str], None]
 """Takes what is wrong with the array."""
 
 
-def kept(caller: Caller, datafile: Datafile | None) -> Candidate | None:
+def kept(session: Session, caller: Caller, datafile: Datafile | None) -> Candidate | None:
     """Return the array that an object has."""
     if datafile is None:
         return None
-    shape, is_hidden = stored_array(datafile).shape, not may_read(caller, datafile)
-    return Candidate(shape, datafile.units, datafile, is_hidden=is_hidden)
+    is_hidden = not may_read(caller, datafile) and datafile.id not in lent(session, caller, [datafile.id])
+    return Candidate(stored_array(datafile).shape, datafile.units, datafile, is_hidden=is_hidden)
 
 
-def checked(
-    session: Session, caller: Caller, given: GivenArray, row: Any, current: Datafile | None, fault: Fault
-) -> Candidate | None:
+def checked(session: Session, caller: Caller, given: GivenArray, field: Field, fault: Fault) -> Candidate | None:
     """Return the array that was given; None where it cannot be told what it is, and ``fault`` was told why.
 
     Parameters
@@ -57,17 +70,18 @@ def checked(
     session : Session
     caller : Caller
     given : GivenArray
-    row : NeoObject or None
-        The object, None where it is to be created, …
-    current : Datafile or None
-        … and what its field links now.
+    field : Field
     fault : callable
     """
     if given.values is not None:
         return _inline(given, given.values, fault)
-    assert given.datafile_id is not None
-    is_new = current is None or current.id != given.datafile_id or not may_read(caller, current)
-    datafile = _readable(session, caller, given.datafile_id, fault) if is_new else current
+    current = field.datafile
+    datafile_id = current.id if current is not None and given.datafile_id is None else given.datafile_id
+    if datafile_id is None:
+        fault("has a unit but no data")
+        return None
+    is_new = current is None or current.id != datafile_id or not may_read(caller, current)
+    datafile = _readable(session, caller, datafile_id, fault) if is_new else current
     if datafile is None:
         return None
     if given.guid not in (None, datafile.guid):
@@ -75,8 +89,7 @@ def checked(
     shape = stored_array(datafile).shape
     if is_new:
         _require_form(given.form, datafile, shape, fault)
-    is_used = partial(_is_used_elsewhere, session, row, datafile)
-    new_units = _new_units(caller, given, datafile, is_used, fault)
+    new_units = _new_units(session, caller, given, field, datafile, fault)
     units = new_units or datafile.units
     if is_new and given.form.unit is not None:
         _require_units(given.form, units, fault)
@@ -143,14 +156,27 @@ def _require_known(form: ArrayForm, units: str, fault: Fault) -> bool:
     return True
 
 
-def _is_used_elsewhere(session: Session, row: Any, datafile: Datafile) -> bool:
-    """Whether another object has an array, for which its unit would change as well."""
+def contradictions(candidates: Mapping[str, Candidate | None]) -> Iterator[tuple[str, str]]:
+    """Yield fields that would give an array another unit than a field before them gives it."""
+    said: dict[int, tuple[str, str | None]] = {}
+    for name, one in candidates.items():
+        if one is not None and one.datafile is not None:
+            before, units = said.setdefault(one.datafile.id, (name, one.units))
+            if units != one.units:
+                yield name, f"is the same array as {before}, which is in {units}"
+
+
+def _may_correct(session: Session, caller: Caller, field: Field, datafile: Datafile) -> bool:
+    """Whether the field has an array of the caller's already, and nothing else of theirs has it."""
+    if field.datafile is not datafile or not may_write(caller, datafile):
+        return False
+    own = field.row.type_name, field.row.id, field.name
     uses = session.execute(links(lambda linked: linked == datafile.id))
-    return any(row is None or (one.type_name, one.object_id) != (row.type_name, row.id) for one in uses)
+    return all((one.type_name, one.object_id, one.field) == own for one in uses if one.owner_id == datafile.owner_id)
 
 
 def _new_units(
-    caller: Caller, given: GivenArray, datafile: Datafile, is_used_elsewhere: Callable[[], bool], fault: Fault
+    session: Session, caller: Caller, given: GivenArray, field: Field, datafile: Datafile, fault: Fault
 ) -> str | None:
     """Return what the unit of a datafile becomes; None where it stays."""
     asked, units = given.units, datafile.units
@@ -158,8 +184,8 @@ def _new_units(
         return None
     if given.form.unit is None:
         fault("are texts, which have no unit")
-    elif units is not None and not is_same(asked, units) and (not may_write(caller, datafile) or is_used_elsewhere()):
-        fault(f"is in {units}, not in {asked[:40]}; its owner may correct that while no other object has it")
+    elif units is not None and not is_same(asked, units) and not _may_correct(session, caller, field, datafile):
+        fault(f"is in {units}, not in {asked[:40]}; its owner corrects that on the one object that has it")
     elif may_write(caller, datafile):
         return asked if _require_known(given.form, asked, fault) else None
     elif units is None:

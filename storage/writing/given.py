@@ -40,7 +40,7 @@ class Stale(StorageError):
 
 @dataclass(frozen=True, slots=True)
 class GivenArray:
-    """One array, linked or inline."""
+    """One array, linked or inline, or only a unit of the one that is there."""
 
     form: ArrayForm
     datafile_id: int | None = None

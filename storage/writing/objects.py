@@ -158,7 +158,7 @@ def _apply(
     ends: KnownEnds,
 ) -> None:
     """Check again, now that nothing moves, and write."""
-    plan.lock_arrays(session, given)
+    plan.lock_arrays(session, given, rows)
     is_new = [row.id is None for row in rows]
     plans = [
         plan.made(session, caller, type(row), None if new else row, given, ends)

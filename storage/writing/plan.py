@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from storage.catalog.models import TYPES
 from storage.catalog.permissions import Caller
 from storage.catalog.uses import MAX_ID
 from storage.writing import arrays, parents, rules
-from storage.writing.arrays import Candidate
+from storage.writing.arrays import Candidate, Field
 from storage.writing.given import Faults, Given, GivenArray, Invalid
 from storage.writing.inline_arrays import INLINE
 from storage.writing.rules import KnownEnds
@@ -62,10 +62,11 @@ def inline(given: Given) -> dict[str, GivenArray]:
     return {name: one for name, one in given.arrays.items() if one is not None and one.values is not None}
 
 
-def lock_arrays(session: Session, given: Given) -> None:
+def lock_arrays(session: Session, given: Given, rows: Sequence[Any]) -> None:
     """Keep linked datafiles as they are until the end of the transaction, and know them as they are by then."""
-    ids = {one.datafile_id for one in given.arrays.values() if one is not None and one.datafile_id is not None}
-    known = sorted(id_ for id_ in ids if id_ <= MAX_ID)
+    ids = {one.datafile_id for one in given.arrays.values() if one is not None}
+    ids |= {getattr(row, f"{name}_id") for row in rows for name in given.arrays}
+    known = sorted(id_ for id_ in ids if id_ is not None and id_ <= MAX_ID)
     if known:
         locked = select(Datafile).where(Datafile.id.in_(known)).order_by(Datafile.id).with_for_update(of=Datafile)
         session.scalars(locked.execution_options(populate_existing=True)).all()
@@ -97,12 +98,13 @@ def made(session: Session, caller: Caller, model: type[Any], row: Any, given: Gi
     _check_parents(session, caller, row, given, fault)
     candidates: dict[str, Candidate | None] = {}
     for name, one in given.arrays.items():
-        current = getattr(row, name, None)
         if one is None:
             candidates[name] = None
         else:
-            candidates[name] = arrays.checked(session, caller, one, row, current, partial(fault, name))
-    kept = {name: arrays.kept(caller, getattr(row, name, None)) for name in model.array_fields}
+            candidates[name] = arrays.checked(session, caller, one, Field(row, name), partial(fault, name))
+    for name, reason in arrays.contradictions(candidates):
+        fault(name, reason)
+    kept = {name: arrays.kept(session, caller, getattr(row, name, None)) for name in model.array_fields}
     result = {**kept, **candidates} | dict.fromkeys(faults.keys() & set(model.array_fields))
 
     def value(name: str) -> Any:

@@ -84,7 +84,12 @@ def faults(
 def _lengths(time_field: str, arrays: Mapping[str, Candidate | None]) -> Iterator[Fault]:
     times = arrays.get(time_field)
     for name, one in arrays.items():
-        if times is not None and one is not None and one.shape[0] != times.shape[0]:
+        if times is None or one is None or one is times:
+            continue
+        if one.is_hidden or times.is_hidden:
+            hidden = name if one.is_hidden else time_field
+            yield hidden, "is not yours to read any more, so nothing can be compared with it; link others"
+        elif one.shape[0] != times.shape[0]:
             yield name, f"has the length {one.shape[0]}, but {time_field} has {times.shape[0]}"
 
 

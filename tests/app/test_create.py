@@ -185,3 +185,17 @@ def test_times_in_float32_may_reach_the_end_of_their_train_as_it_is_written(arch
     assert created(anne, "spiketrain", **window, **sent)["times"]["data"] == link
     late = {**window, "t_start": {"data": 100.1, "units": "ms"}}
     assert "before t_start" in faults(anne, "/electrophysiology/spiketrain/", {**late, **sent})["times"][0]
+
+
+def test_each_end_of_the_window_of_a_slice_is_told_in_its_own_unit(anne):
+    window = {"t_start": array(100, "ms"), "t_stop": array(2.5, "s")}
+    fields = created(anne, "spiketrain", **window, times=array([0.2, 0.5, 1, 2], "s"), waveforms=None)
+    address = f"/electrophysiology/spiketrain/{fields['id']}/"
+    for asked, start, stop in (
+        ("start_time=400&end_time=1500", 400, 1.5),
+        ("end_time=9000", 100, 2.5),
+        ("start_time=400&duration=300", 400, 0.7),
+        ("start_index=1&end_index=3", 500, 1),
+    ):
+        (found,) = anne.get(f"{address}?{asked}").json["selected"]
+        assert found["fields"]["t_start"] == array(start, "ms") and found["fields"]["t_stop"] == array(stop, "s")

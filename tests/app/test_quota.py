@@ -81,6 +81,9 @@ class TestQuota:
         carol = logged_in(archive, "carol", quota_nbytes=len(CONTENT))
         place = send(carol).headers["Location"]
         assert carol.delete(place).status_code == 200
+        with archive.services.session() as session:
+            (job,) = session.query(Job)
+            assert (job.state, job.message) == ("cancelled", "the datafile was deleted")
         assert send(carol).status_code == 201
 
     def test_others_do_not_count(self, archive, bob):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import h5py
@@ -84,7 +85,7 @@ class TestLinkedDatafiles:
 
     def test_its_unit_is_set_or_spelled_by_its_owner_only(self, archive, anne, bob):
         link = created(anne, "analogsignal", safety_level=1)["signal"]["data"]
-        assert "is in mV, not in nA; its owner may correct that while no" in self.refused(anne, link, units="nA")
+        assert "is in mV, not in nA; its owner corrects that on" in self.refused(anne, link, units="nA")
         assert "is in mV, not in nA" in self.refused(bob, link, units="nA")
         etag = anne.get(link).headers["ETag"]
         assert created(anne, "analogsignal", signal=array(link, "MV"))["signal"]["units"] == "MV"
@@ -96,18 +97,38 @@ class TestLinkedDatafiles:
         assert created(anne, "analogsignal", signal=array(link, "uV"))["signal"]["units"] == "uV"
         assert created(bob, "analogsignal", signal=array(link, "mcV"))["signal"]["units"] == "uV"
 
-    def test_its_owner_corrects_a_unit_while_one_object_has_it(self, anne, bob):
+    def test_its_owner_corrects_a_unit_while_one_object_has_it(self, archive, anne, bob):
         fields = created(anne, "analogsignal", safety_level=1)
         address, link = f"/electrophysiology/analogsignal/{fields['id']}/", fields["signal"]["data"]
-        answer = anne.post(address, json={"signal": {"data": link, "units": "nA"}})
+        self.set(archive, link, last_modified=datetime(2020, 1, 1))
+        answer = anne.post(address, json={"signal": {"units": "nA"}})
+        told = anne.get(f"{link}/info/").json["selected"][0]["fields"]
+        assert told["units"] == "nA" and not told["last_modified"].startswith("2020")
         assert answer.json["selected"][0]["fields"]["signal"]["units"] == "nA"
+        assert "is in nA" in self.refused(anne, link, units="mV"), "a new object corrects nothing"
         theirs = created(bob, "analogsignal", signal={"data": link})
         assert theirs["signal"]["units"] == "nA"
+        for unit in ("Mv", "mV/s", "%", "counts", "mv", "microvolt", "uV"):
+            assert anne.post(address, json={"signal": {"units": unit}}).status_code == 200
+        assert list(faults(bob, f"/electrophysiology/analogsignal/{theirs['id']}/", {"signal": {"units": "nA"}}))
+        second = created(anne, "analogsignal", signal={"data": link})
         assert list(faults(anne, address, {"signal": {"data": link, "units": "mV"}})) == ["signal"]
-        assert bob.delete(f"/electrophysiology/analogsignal/{theirs['id']}/").status_code == 200
+        assert anne.delete(f"/electrophysiology/analogsignal/{second['id']}/").status_code == 200
         assert anne.post(address, json={"signal": {"data": link, "units": "mV"}}).status_code == 200
-        assert anne.delete(address).status_code == 200
-        assert created(anne, "analogsignal", signal=array(link, "nA"))["signal"]["units"] == "nA"
+        assert wrong(anne, "analogsignal", signal={"units": "mV"}) == {"signal": ["has a unit but no data"]}
+
+    def test_one_that_its_owner_shares_by_an_object_is_shown_in_others_objects(self, archive, anne, bob):
+        link = created(anne, "spiketrain", waveforms=None)["times"]["data"]
+        shared = created(anne, "spiketrain", times={"data": link}, waveforms=None, safety_level=1)
+        assert archive.get(f"{link}/download").status_code == 401 and bob.get(link).status_code == 200
+        theirs = created(bob, "spiketrain", times={"data": link}, waveforms=None)
+        address = f"/electrophysiology/spiketrain/{theirs['id']}/"
+        assert theirs["times"]["units"] == "S" and theirs["times"]["shape"] == [5]
+        assert bob.get(f"{address}?start_time=0.15").status_code == 200
+        assert bob.post(address, json={"t_stop": array(2.5, "s")}).status_code == 200
+        anne.delete(f"/electrophysiology/spiketrain/{shared['id']}/")
+        assert bob.get(f"{address}?start_time=0.15").status_code == 403
+        assert bob.get(address).json["selected"][0]["fields"]["times"] == {"units": None, "data": link}
 
     def test_a_guid_that_it_has_no_more(self, anne):
         signal = created(anne, "analogsignal")["signal"]
@@ -180,3 +201,42 @@ def test_an_array_that_its_owner_made_private_again_tells_nothing_through_others
     told = faults(bob, address, {"t_stop": array(0.001, "s")})
     assert "not yours to read any more" in told["times"][0]
     assert anne.get(f"{address}?start_time=0.15").status_code == 200
+
+
+def test_a_hidden_array_does_not_tell_its_length(anne, bob):
+    theirs = created(anne, "spiketrain", safety_level=2)
+    window = {"t_start": array(0, "s"), "t_stop": array(5, "s")}
+    mine = created(bob, "spiketrain", **window, times=theirs["times"]["data"], waveforms=None)
+    anne.post(f"/electrophysiology/spiketrain/{theirs['id']}/", json={"safety_level": 3})
+    for n_spikes in (1, 5):
+        waveforms = {"waveforms": array([[[1.0]]] * n_spikes, "mV")}
+        told = faults(bob, f"/electrophysiology/spiketrain/{mine['id']}/", waveforms)
+        assert list(told) == ["times"] and "not yours to read any more" in told["times"][0]
+
+
+class TestOneArrayInTwoFields:
+    @pytest.fixture
+    def link(self, anne):
+        fields = created(anne, "irsaanalogsignal")
+        anne.delete(f"/electrophysiology/irsaanalogsignal/{fields['id']}/")
+        return fields["times"]["data"]
+
+    def test_has_one_unit(self, archive, anne, link):
+        TestLinkedDatafiles.set(self, archive, link, units=None)
+        both = {"times": array(link, "s"), "signal": array(link, "mV")}
+        assert wrong(anne, "irsaanalogsignal", **both) == {"times": ["is the same array as signal, which is in mV"]}
+
+    def test_is_corrected_for_neither(self, anne, link):
+        fields = created(anne, "irsaanalogsignal", times=array(link, "s"), signal=array(link, "s"))
+        address = f"/electrophysiology/irsaanalogsignal/{fields['id']}/"
+        for name in ("times", "signal"):
+            assert list(faults(anne, address, {name: {"units": "ms" if name == "times" else "mV"}})) == [name]
+        assert anne.get(f"{address}?start_index=1").status_code == 200
+
+
+@pytest.mark.parametrize("unit", ["mV" + " " * 50, " mV", "mV\r\n\x0b", "s\n", "m" * 41, ""])
+def test_a_unit_is_nothing_but_a_unit(anne, unit):
+    assert list(wrong(anne, "analogsignal", signal=array([1.0], unit))) == ["signal"]
+    assert list(wrong(anne, "irsaanalogsignal", times=array([1.0] * 5, unit))) == ["times"]
+    assert list(wrong(anne, "analogsignal", t_start=array(0, unit))) == ["t_start"]
+    assert list(wrong(anne, "analogsignal", sampling_rate=array(1, unit))) == ["sampling_rate"]

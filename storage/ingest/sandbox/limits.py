@@ -41,6 +41,8 @@ class Limits:
     """One chunk of a dataset, decoded."""
     row_nbytes: int = 16 * MEBIBYTE
     """One sample of a dataset: reading takes at least one."""
+    row_items: int = 1 << 20
+    """Numbers, or texts, in one sample of a dataset."""
     columns: int = 1 << 16
     """Of a two-dimensional dataset."""
     chunk_row_nbytes: int = 256 * MEBIBYTE

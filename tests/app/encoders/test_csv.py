@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from app.encoders.form import Form
+from storage.errors import SelectionError
 from tests.app.encoders.forms import EncoderContract, answers, encoded, form_of
 
 
@@ -71,6 +73,13 @@ def test_the_header_says_what_is_known_of_the_columns():
     assert header_of(two, channels=[3, 7]) == ["channel 3", "channel 7"]
     assert header_of(two, channels=[3, 7], channel_names=["CA1, left", 'the "µ" one']) == ["CA1, left", 'the "µ" one']
     assert header_of(three, channels=[3, 7]) == ["c0 s0", "c0 s1", "c1 s0", "c1 s1"]
+
+
+@pytest.mark.parametrize("shape", [(1, 65_537), (1, 1024, 65), (0, 1 << 40)])
+def test_a_table_has_so_many_columns_at_most(shape):
+    with pytest.raises(SelectionError, match="is wider than the 65536"):
+        encoded("csv", Form("0" * 40, shape, np.dtype("i1"), {}), [])
+    assert len(header_of(np.zeros((1, 65_536), "i1"))) == 65_536
 
 
 @pytest.mark.parametrize(

@@ -198,9 +198,14 @@ class TestSizes:
             ({"shape": (2, 1 << 28), "dtype": "f8"}, "columns"),
             ({"shape": (1, 1 << 40), "dtype": "u1"}, "columns"),
             ({"shape": (3, 1 << 12, 1 << 13), "dtype": "f8"}, "one of its samples"),
+            (
+                {"shape": (10, 4096, 4096), "dtype": "i1", "chunks": (1, 4096, 4096)},
+                "one of its samples has 16777216 numb",
+            ),
+            ({"shape": (3, 1 << 10, 100), "dtype": "S1000"}, "one of its samples has 102400000 bytes"),
             ({"shape": (1 << 11, 1 << 16), "dtype": "f8", "chunks": (1 << 11, 1 << 10)}, "the chunks of one"),
             ({"shape": (1 << 40, 8), "dtype": "f8"}, "cannot hold"),
-            ({"shape": (1 << 32,), "dtype": "f8", "chunks": (1 << 20,), "compression": "gzip"}, "cannot hold"),
+            ({"shape": (1 << 28, 9), "dtype": "f8", "chunks": (1 << 20, 1), "compression": "gzip"}, "cannot hold"),
         ],
     )
     def test_a_small_file_that_would_make_reading_large(self, inspected, sandbox, creation, reason):
