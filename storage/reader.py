@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.calibration import Calibration, mean_dtype, quantity_dtype
+from storage.calibration import AnyCalibration, mean_dtype, quantity_dtype
 from storage.downsample import Bins, Extrema, Part, Sums, entry_sizes, finest_entry, interleave, merged, part_of
 from storage.hdf5.chunk import Samples
 from storage.hdf5.dataset import Chunked, Dataset, DatasetReader, Plan
@@ -44,7 +44,7 @@ class StoredArray:
     n_samples: int
     column: int | None = None
     """The one column of a two-dimensional dataset that this array is."""
-    calibration: Calibration | None = None
+    calibration: AnyCalibration | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -198,17 +198,18 @@ class Reader:
             yield np.repeat(points, 2, axis=0) if request.doubled else points
 
     def _reduced(self, answer: Answer) -> Iterator[Samples]:
-        """Yield means or extrema of bins of stored numbers, calibrated after."""
+        """Yield means or extrema of bins of stored numbers, calibrated after, or of quantities where they must be."""
         steps = (
             ((edges, start, stop), [(start, stop)])
             for edges in self._groups(answer)
             for start, stop in self._pieces(answer, edges)
         )
-        parts = []
+        parts, channels = [], answer.request.channels
         for (edges, start, stop), (stored,) in self._read_ahead(answer, steps):
             inner = edges - start if len(edges) > 2 else np.array([0, stop - start])
             with answer.timings.of("decode"):
-                parts.append(part_of(answer.request.method, stored, inner))
+                samples = stored if _is_calibrated_after(answer) else _quantities(stored, answer.array, channels)
+                parts.append(part_of(answer.request.method, samples, inner))
             if stop == edges[-1]:
                 with answer.timings.of("decode"):
                     yield _points(merged(parts), answer)
@@ -319,10 +320,16 @@ def _quantities(stored: Samples, array: StoredArray, channels: tuple[int, ...] |
     return stored if array.calibration is None else array.calibration.apply(stored, channels)
 
 
+def _is_calibrated_after(answer: Answer) -> bool:
+    """Whether bins are reduced before they are calibrated, if ever: that costs less, and of integers sums are exact."""
+    calibration = answer.array.calibration
+    return not answer.request.scaled or calibration is None or calibration.is_linear
+
+
 def _points(part: Part, answer: Answer) -> Samples:
-    """Turn reduced bins of stored numbers into answered points."""
+    """Turn reduced bins into answered points."""
     array, request = answer.array, answer.request
-    calibration = array.calibration if request.scaled else None
+    calibration = array.calibration if request.scaled and _is_calibrated_after(answer) else None
     if isinstance(part, Sums):
         means = part.mean()
         return means if calibration is None else calibration.apply(means, request.channels)
@@ -331,5 +338,5 @@ def _points(part: Part, answer: Answer) -> Samples:
         return interleave(part.minimum, part.maximum)
     low = calibration.apply(part.minimum, request.channels)
     high = calibration.apply(part.maximum, request.channels)
-    falling = calibration.gains(request.channels) < 0
+    falling = calibration.falls(request.channels)
     return interleave(np.where(falling, high, low), np.where(falling, low, high))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from storage.calibration import Calibration
+from storage.calibration import from_json
 from storage.catalog.files import Datafile
 from storage.catalog.models import NeoObject, Spike
 from storage.catalog.uses import Use
@@ -43,7 +43,7 @@ def stored_array(datafile: Datafile) -> StoredArray:
         first_row=datafile.first_row,
         n_samples=datafile.n_samples,
         column=datafile.column,
-        calibration=_calibration(datafile.calibration),
+        calibration=from_json(datafile.calibration),
     )
 
 
@@ -110,7 +110,3 @@ def _layout(datafile: Datafile) -> Contiguous | Chunked:
     return Chunked(
         chunk_shape, filters, ChunkIndex(datafile.sidecar, datafile.sidecar_offsets.get("chunks", 0), n_rows)
     )
-
-
-def _calibration(stored: dict[str, Any] | None) -> Calibration | None:
-    return None if stored is None else Calibration(tuple(stored["gain"]), stored["offset"])

@@ -81,7 +81,7 @@ class Datafile(Owned, Base):
     """Byte offsets of ``chunks``, ``blocks`` and ``values``, and ``rows_per_block``."""
     units: Mapped[str | None] = mapped_column(Text)
     calibration: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    """``gain``: list of one number or one per channel; ``offset``."""
+    """``gain``: list of one number or one per channel; ``offset``. Or ``coefficients`` and ``origin``, likewise."""
     channel_names: Mapped[list[str] | None] = mapped_column(JSON)
 
     file: Mapped[StoredFile] = relationship(StoredFile, lazy="joined")

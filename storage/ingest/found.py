@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.calibration import Calibration
+from storage.calibration import AnyCalibration
 from storage.errors import Refused
 from storage.hdf5.file import Description, describe
 from storage.ingest import sorted_times
@@ -60,7 +60,7 @@ class FoundArray:
     n_samples: int
     first_row: int = 0
     units: str | None = None
-    calibration: Calibration | None = None
+    calibration: AnyCalibration | None = None
     channel_names: Sequence[str] | None = None
 
 
@@ -101,7 +101,7 @@ class Found:
     progress: DatasetProgress = untold
     _paths: dict[Hashable, str] = field(default_factory=dict)
     _owners: dict[str, Hashable] = field(default_factory=dict)
-    _checked: dict[str, tuple[NDArray[np.int64], list[str | None]]] = field(default_factory=dict)
+    _checked: dict[str, tuple[NDArray[np.int64], AnyCalibration | None, list[str | None]]] = field(default_factory=dict)
 
     @contextmanager
     def refusing(self, path: str) -> Iterator[None]:
@@ -136,7 +136,10 @@ class Found:
         return path
 
     def describe_times(
-        self, dataset: h5py.Dataset, ends: NDArray[np.int64] | None = None
+        self,
+        dataset: h5py.Dataset,
+        ends: NDArray[np.int64] | None = None,
+        calibration: AnyCalibration | None = None,
     ) -> tuple[str, list[str | None]]:
         """Describe a dataset of times that are sorted within each run of rows.
 
@@ -145,6 +148,8 @@ class Found:
         dataset : h5py.Dataset
         ends : ndarray, optional
             Where each run ends; all rows are one run without it.
+        calibration : Calibration or Polynomial, optional
+            By which the stored numbers are times.
 
         Returns
         -------
@@ -158,10 +163,10 @@ class Found:
         path = self.describe(dataset)
         runs = np.array([self.datasets[path].shape[0]]) if ends is None else ends
         known = self._checked.get(path)
-        if known is None or not np.array_equal(known[0], runs):
-            self.blocks[path], faults = sorted_times.check(dataset, self.datasets[path], runs)
-            self._checked[path] = runs, faults
-        return path, self._checked[path][1]
+        if known is None or known[1] != calibration or not np.array_equal(known[0], runs):
+            self.blocks[path], faults = sorted_times.check(dataset, self.datasets[path], runs, calibration)
+            known = self._checked[path] = runs, calibration, faults
+        return path, known[2]
 
     def make(self, path: str, values: NDArray[np.generic]) -> str:
         """Describe an array that the file only implies; the sidecar will hold it."""

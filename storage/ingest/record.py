@@ -137,7 +137,6 @@ def _times_of(found: Found) -> set[str]:
 def datafile_columns(array: FoundArray, found: Found, sidecar: Sidecar | None) -> dict[str, Any]:
     """Return what the catalog says of an array that was found."""
     description = found.datasets[array.dataset]
-    calibration = array.calibration
     return {
         "name": array.name,
         "dtype": description.dtype.str,
@@ -151,6 +150,6 @@ def datafile_columns(array: FoundArray, found: Found, sidecar: Sidecar | None) -
         "sidecar": None if sidecar is None else sidecar.key,
         "sidecar_offsets": None if sidecar is None else sidecar.byte_offsets,
         "units": array.units,
-        "calibration": None if calibration is None else {"gain": list(calibration.gain), "offset": calibration.offset},
+        "calibration": None if array.calibration is None else array.calibration.as_json(),
         "channel_names": None if array.channel_names is None else list(array.channel_names),
     }

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage import reader as reading
-from storage.calibration import Calibration
+from storage.calibration import Calibration, Polynomial
 from storage.downsample import Bins, entry_sizes, finest_entry
 from storage.objectstore import ObjectStore
 from tests.storage.stored import assert_same_bits, read, reader_of, stored_array
@@ -75,6 +75,35 @@ def test_points_are_those_of_the_whole_array(store, window_nbytes, case):
     np.testing.assert_allclose(got, expected, rtol=1e-6)
     if method != "mean" and not gains:
         assert_same_bits(got, expected.astype(np.dtype(dtype).newbyteorder("<")))
+
+
+CURVES = {
+    "a parabola": Polynomial(((1.0, -3.0, 0.5),), (4.0,)),
+    "a falling line": Polynomial(((1.0, -3.0),), (4.0,)),
+    "one each": Polynomial(((0.0, 1.0, 0.25), (5.0, -2.0, 0.0), (0.0, 0.0, -1e-3)), (0.0, 10.0, -3.0)),
+}
+
+
+@pytest.mark.parametrize("method", ["mean", "extrema", "stride"])
+@pytest.mark.parametrize("channels", [None, (2, 0)])
+@pytest.mark.parametrize("curve", CURVES)
+@pytest.mark.parametrize("points", [2, 16, 160])
+def test_points_by_a_polynomial_are_made_of_quantities(store, window_nbytes, curve, channels, method, points):
+    samples = np.random.default_rng(8).integers(-100, 100, (700, 3)).astype("<i4")
+    content = content_of(samples, (50, 2))
+    store.put("curve.h5", content)
+    polynomial = CURVES[curve]
+    array = stored_array(store, "curve.h5", content, calibration=polynomial)
+    got = read(reader_of(store), array, 13, 690, points=points, method=method, channels=channels)
+    quantities = polynomial.apply(samples, None)
+    expected = points_of(quantities, method, 13, 690, points, 700)
+    np.testing.assert_allclose(got, expected if channels is None else expected[:, channels], rtol=1e-12, atol=1e-9)
+    if method != "mean":
+        np.testing.assert_array_equal(got, expected if channels is None else expected[:, channels])
+    assert_same_bits(
+        read(reader_of(store), array, 13, 690, points=points, method=method, scaled=False),
+        read(reader_of(store), stored_array(store, "curve.h5", content), 13, 690, points=points, method=method),
+    )
 
 
 def content_of(samples, chunks=None):

@@ -8,7 +8,7 @@ from math import isfinite, prod
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.calibration import Calibration
+from storage.calibration import AnyCalibration, Polynomial
 from storage.errors import Refused
 from storage.hdf5.chunk_index import MISSING, grid_of
 from storage.hdf5.file import Description
@@ -133,7 +133,7 @@ def require_array(array: FoundArray, told: Description, limits: Limits) -> None:
         raise Refused("its rows are not all in its dataset")
     n_channels = told.shape[1] if len(told.shape) == 2 else 1
     if array.calibration is not None:
-        _require_calibration(array.calibration, told, n_channels)
+        _require_calibration(array.calibration, told, n_channels, limits)
     if array.channel_names is not None:
         if len(array.channel_names) != n_channels:
             raise Refused("its channels are not as many as their names")
@@ -141,8 +141,21 @@ def require_array(array: FoundArray, told: Description, limits: Limits) -> None:
             require_name(name, "channel's name", limits)
 
 
-def _require_calibration(told: Calibration, dataset: Description, n_channels: int) -> None:
-    if len(told.gain) not in (1, n_channels) or not all(map(isfinite, (*told.gain, told.offset))):
-        raise Refused("its calibration is not one number, or one for each channel")
+def _require_calibration(told: AnyCalibration, dataset: Description, n_channels: int, limits: Limits) -> None:
     if dataset.dtype.kind not in "biuf":
         raise Refused("its text has a calibration")
+    if isinstance(told, Polynomial):
+        _require_polynomial(told, n_channels, limits)
+    elif len(told.gain) not in (1, n_channels) or not all(map(isfinite, (*told.gain, told.offset))):
+        raise Refused("its calibration is not one number, or one for each channel")
+
+
+def _require_polynomial(told: Polynomial, n_channels: int, limits: Limits) -> None:
+    lengths = {len(row) for row in told.coefficients}
+    if len(told.coefficients) not in (1, n_channels) or len(told.origin) not in (1, n_channels) or len(lengths) != 1:
+        raise Refused("its polynomial is not one, or one for each channel, all of one length")
+    (length,) = lengths
+    if not 1 <= length <= limits.coefficients or length * len(told.coefficients) > limits.all_coefficients:
+        raise Refused(f"its polynomial has {length} coefficients, not 1 to {limits.coefficients}, or too many in all")
+    if not all(map(isfinite, (*told.origin, *(number for row in told.coefficients for number in row)))):
+        raise Refused("its polynomial has coefficients that are not numbers")

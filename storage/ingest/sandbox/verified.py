@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 from sqlalchemy import JSON, BigInteger, Float, Integer, String
 
-from storage.calibration import Calibration
+from storage.calibration import AnyCalibration, Calibration, Polynomial
 from storage.catalog.base import Owned, UTCDateTime
 from storage.catalog.models import TYPES
 from storage.errors import Refused
@@ -109,9 +109,7 @@ class Findings:
 
     def _array(self, told: Any, _: Sequence[memoryview]) -> None:
         self._require_room(self.found.arrays)
-        calibration, names = told["calibration"], told["channel_names"]
-        if calibration is not None:
-            calibration = Calibration(tuple(map(_number, calibration["gain"])), _number(calibration["offset"]))
+        names = told["channel_names"]
         array = FoundArray(
             source_path=self._name(told["source_path"]),
             dataset=told["dataset"],
@@ -119,7 +117,7 @@ class Findings:
             n_samples=_whole(told["n_samples"]),
             first_row=_whole(told["first_row"]),
             units=None if told["units"] is None else self._name(told["units"]),
-            calibration=calibration,
+            calibration=_calibration(told["calibration"]),
             channel_names=None if names is None else [self._name(name) for name in names],
         )
         if array.source_path in self.found.arrays:
@@ -167,6 +165,16 @@ class Findings:
             raise TypeError("a name is no text")
         sound.require_name(text, "name", self._limits)
         return text
+
+
+def _calibration(told: Any) -> AnyCalibration | None:
+    """Return a calibration of whose numbers each is one; how many there may be is looked at where the channels are."""
+    if told is None:
+        return None
+    if "coefficients" in told:
+        rows = tuple(tuple(map(_number, row)) for row in told["coefficients"])
+        return Polynomial(rows, tuple(map(_number, told["origin"])))
+    return Calibration(tuple(map(_number, told["gain"])), _number(told["offset"]))
 
 
 def printable(text: Any, limits: Limits) -> str:

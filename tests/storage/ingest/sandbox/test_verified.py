@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 import pytest
 
-from storage.calibration import Calibration
+from storage.calibration import Calibration, Polynomial
 from storage.hdf5.chunk_index import MISSING
 from storage.hdf5.file import Description
 from storage.hdf5.filters import Filter
@@ -45,6 +45,9 @@ def honest():
         "/times": FoundArray("/times", "/times", "times", 25, units="s"),
         "/labels": FoundArray("/labels", "/labels", "labels", 2),
         "/moments": FoundArray("/moments", "/moments", "moments", 2, units="s"),
+        "/curved": FoundArray(
+            "/curved", "/signal", "curved", 25, calibration=Polynomial(((1.0, 2.0, 3.0),), (5.0, 6.0))
+        ),
     }
     moment = datetime(2020, 2, 3, 4, 5, 6, tzinfo=UTC)
     annotations = {"a": "ä\nb", "n": 2**63, "x": [1.5, None, {"deep": True}]}
@@ -68,6 +71,13 @@ def honest():
         ),
         FoundObject(
             "eventarray", "/e", {"annotations": {}}, {"segment": "/"}, {"labels": "/labels", "times": "/moments"}
+        ),
+        FoundObject(
+            "analogsignalarray",
+            "/curved",
+            {"name": None, **t_start, "sampling_rate": 20.0, "sampling_rate_units": "kHz", "annotations": {}},
+            {"segment": "/"},
+            {"signal": "/curved"},
         ),
     ]
     return found
@@ -118,6 +128,10 @@ def array(**changes):
     return item("array", 0, **changes)
 
 
+def curved(**changes):
+    return item("array", 4, calibration={"coefficients": [[1.0, 2.0]], "origin": [0.0], **changes})
+
+
 def dataset(**changes):
     return item("dataset", 0, **changes)
 
@@ -154,6 +168,20 @@ FORGED = {
     "a gain for a third channel": array(calibration={"gain": [1.0, 1.0, 1.0], "offset": 0.0}),
     "no gain": array(calibration={"gain": [], "offset": 0.0}),
     "an offset that is none": array(calibration={"gain": [1.0], "offset": None}),
+    "a polynomial that is no list": curved(coefficients=5),
+    "a polynomial of one list": curved(coefficients=[1.0, 2.0]),
+    "a polynomial of nothing": curved(coefficients=[]),
+    "a polynomial of no coefficients": curved(coefficients=[[]]),
+    "a polynomial of a high degree": curved(coefficients=[[1.0] * 33]),
+    "a polynomial for a third channel": curved(coefficients=[[1.0, 2.0]] * 3),
+    "polynomials of two lengths": curved(coefficients=[[1.0, 2.0], [1.0]]),
+    "a polynomial with a text": curved(coefficients=[[1.0, "2"]]),
+    "a polynomial with a truth": curved(coefficients=[[1.0, True]]),
+    "a polynomial with what is no number": curved(coefficients=[[1.0, None]]),
+    "a polynomial without an origin": curved(origin=[]),
+    "a polynomial with an origin for a third channel": curved(origin=[0.0, 0.0, 0.0]),
+    "a polynomial with an origin that is none": curved(origin=[None]),
+    "a polynomial of labels": item("array", 2, calibration={"coefficients": [[1.0]], "origin": [0.0]}),
     "too few names of channels": array(channel_names=["a"]),
     "names of channels that are numbers": array(channel_names=[1, 2]),
     "objects": dataset(dtype="|O"),
@@ -286,7 +314,7 @@ def test_more_than_is_allowed_is_a_lie(limits):
     [
         (lambda found: found.datasets["/signal"].chunks.__setitem__(0, (9999, 5, 0)), "/signal", 3),
         (lambda found: found.datasets["/signal"].chunks.__setitem__(0, (9, 9000, 0)), "/signal", 3),
-        (lambda found: found.arrays.update({"/labels": FoundArray("/labels", "/labels", "x" * 3000, 2)}), "/labels", 4),
+        (lambda found: found.arrays.update({"/labels": FoundArray("/labels", "/labels", "x" * 3000, 2)}), "/labels", 5),
         (lambda found: found.objects[0].fields.update(annotations={"a": object()}), "/", 0),
     ],
 )
