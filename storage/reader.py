@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from storage.calibration import AnyCalibration, mean_dtype, quantity_dtype
 from storage.downsample import Bins, Extrema, Part, Sums, entry_sizes, finest_entry, interleave, merged, part_of
 from storage.hdf5.chunk import Samples
-from storage.hdf5.dataset import Chunked, Dataset, DatasetReader, Plan
+from storage.hdf5.dataset import DatasetReader, Plan
+from storage.hdf5.layout import Chunked, Dataset
 from storage.ranges import MAX_GAP_NBYTES
 from storage.selection import Selection
 from storage.side_by_side import ahead
@@ -27,6 +28,9 @@ MAX_BINS = 1 << 16
 
 WINDOW_NBYTES = 2 * 1024 * 1024
 """Decoded bytes that one step of a long answer holds, or one row of chunks where that is more."""
+
+SPREAD = 4
+"""Times that which a window is where each channel is a range of its own to fetch."""
 
 FIRST_WINDOW_NBYTES = WINDOW_NBYTES // 2
 """Of its first step, so that the answer begins soon."""
@@ -49,7 +53,7 @@ class StoredArray:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the whole array, samples first."""
-        return (self.n_samples, *(() if self.column is not None else self.dataset.shape[1:]))
+        return (self.n_samples, *(() if self.column is not None else self.dataset.row_shape))
 
     @property
     def n_channels(self) -> int:
@@ -101,9 +105,11 @@ class Answer:
         """Bytes that are decoded for one row."""
         dataset = self.array.dataset
         columns = _columns(self.array, self.request.channels)
-        if columns is None or not isinstance(dataset.layout, Chunked):
+        if columns is None:
             return dataset.row_nbytes
-        across = dataset.layout.chunk_shape[1]
+        if not isinstance(dataset.layout, Chunked):
+            return len({*columns}) * dataset.dtype.itemsize if dataset.is_by_columns else dataset.row_nbytes
+        across = dataset.layout.chunk_shape[1 - dataset.row_axis]
         return len({column // across for column in columns}) * across * dataset.dtype.itemsize
 
     @property
@@ -111,7 +117,7 @@ class Answer:
         """About how many decoded bytes of the selection are read for it."""
         n_rows = len(self.request.selection)
         if self.request.points is not None and self.request.method == "stride":
-            n_rows = min(n_rows, self.request.points * _chunk_rows(self.array.dataset))
+            n_rows = min(n_rows, self.request.points * self.array.dataset.rows_per_chunk)
         return n_rows * self.touched_nbytes
 
     @property
@@ -239,8 +245,8 @@ class Reader:
         if answer.request.method == "stride":
             # Of a bin only the chunk of its first sample is read, or what lies between two that are near.
             dataset = answer.array.dataset
-            gap_rows = MAX_GAP_NBYTES // max(1, dataset.row_nbytes) + 1
-            per_bin = min(per_bin, max(_chunk_rows(dataset), gap_rows))
+            gap_rows = MAX_GAP_NBYTES // max(1, dataset.bytes_between_rows) + 1
+            per_bin = min(per_bin, max(dataset.rows_per_chunk, gap_rows))
         return bins.groups(max(1, min(int(self._window_rows(answer) / per_bin), MAX_BINS)))
 
     def _pieces(self, answer: Answer, edges: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
@@ -293,8 +299,10 @@ class Reader:
 
     def _window_rows(self, answer: Answer, nbytes: int | None = None) -> int:
         """Return the rows of one window: whole chunks, about ``nbytes``, which is WINDOW_NBYTES if not told."""
-        step = _chunk_rows(answer.array.dataset)
-        return max(1, (nbytes or WINDOW_NBYTES) // max(1, answer.touched_nbytes * step)) * step
+        dataset = answer.array.dataset
+        step = dataset.rows_per_chunk
+        nbytes = (nbytes or WINDOW_NBYTES) * (SPREAD if dataset.is_by_columns else 1)
+        return max(1, nbytes // max(1, answer.touched_nbytes * step)) * step
 
     def _keep(self, answer: Answer) -> bool:
         """Whether the chunks of an answer stay cached; those of a whole recording would push out the rest."""
@@ -304,11 +312,6 @@ class Reader:
 
 def _columns(array: StoredArray, channels: tuple[int, ...] | None) -> tuple[int, ...] | None:
     return channels if array.column is None else (array.column,)
-
-
-def _chunk_rows(dataset: Dataset) -> int:
-    """Return the rows of a chunk, 1 where there are none."""
-    return dataset.layout.chunk_shape[0] if isinstance(dataset.layout, Chunked) else 1
 
 
 def _firsts(edges: NDArray[np.int64]) -> list[tuple[int, int]]:

@@ -14,8 +14,8 @@ from storage.catalog.models import NeoObject, Spike
 from storage.catalog.uses import Use
 from storage.errors import FileDamaged, SelectionError
 from storage.hdf5.chunk_index import ChunkIndex, grid_of
-from storage.hdf5.dataset import Chunked, Contiguous, Dataset
 from storage.hdf5.filters import Filter
+from storage.hdf5.layout import Chunked, Contiguous, Dataset
 from storage.reader import Reader, StoredArray
 from storage.selection import RegularAxis, TimeAxis
 from storage.times import BLOCK_ROWS, IrregularAxis, TimeBlocks
@@ -37,6 +37,7 @@ def stored_array(datafile: Datafile) -> StoredArray:
         shape=tuple(datafile.dataset_shape),
         layout=Contiguous(offsets["values"]) if inline else _layout(datafile),
         fill=bytes.fromhex(datafile.fill),
+        is_transposed=bool(datafile.is_transposed),
     )
     return StoredArray(
         dataset=dataset,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, LargeBinary, String, Text
+from sqlalchemy import JSON, BigInteger, ForeignKey, LargeBinary, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from storage.catalog.base import Base, Owned
@@ -79,6 +79,8 @@ class Datafile(Owned, Base):
     """Key; several runs of rows of one dataset share it."""
     sidecar_offsets: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     """Byte offsets of ``chunks``, ``blocks`` and ``values``, and ``rows_per_block``."""
+    is_transposed: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether the dataset is channels × samples; what is served never is."""
     units: Mapped[str | None] = mapped_column(Text)
     calibration: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     """``gain``: list of one number or one per channel; ``offset``. Or ``coefficients`` and ``origin``, likewise."""

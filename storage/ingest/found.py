@@ -50,7 +50,7 @@ def identity(found: h5py.Dataset | h5py.Group) -> Hashable:
 
 @dataclass(frozen=True, slots=True)
 class FoundArray:
-    """One array that can be served: all rows of a dataset, or a run of them."""
+    """One array that can be served: all samples of a dataset, or a run of its rows."""
 
     source_path: str
     """What of the file it is; unique among its arrays."""
@@ -59,9 +59,12 @@ class FoundArray:
     name: str
     n_samples: int
     first_row: int = 0
+    """0 where the dataset is transposed, of which all samples are served."""
     units: str | None = None
     calibration: AnyCalibration | None = None
     channel_names: Sequence[str] | None = None
+    is_transposed: bool = False
+    """Whether the dataset is channels × samples; the array is samples × channels all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +190,7 @@ class Found:
         self.arrays.setdefault(array.source_path, array)
         return array.source_path
 
-    def whole(self, path: str, name: str, units: str | None, **more: Any) -> str:
-        """Add all rows of a described dataset as one array."""
-        return self.add_array(FoundArray(path, path, name, n_samples=self.datasets[path].shape[0], units=units, **more))
+    def whole(self, path: str, name: str, units: str | None, *, is_transposed: bool = False, **more: Any) -> str:
+        """Add all samples of a described dataset as one array."""
+        n_samples = self.datasets[path].shape[1 if is_transposed else 0]
+        return self.add_array(FoundArray(path, path, name, n_samples, units=units, is_transposed=is_transposed, **more))

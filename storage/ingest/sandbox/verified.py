@@ -119,6 +119,7 @@ class Findings:
             units=None if told["units"] is None else self._name(told["units"]),
             calibration=_calibration(told["calibration"]),
             channel_names=None if names is None else [self._name(name) for name in names],
+            is_transposed=_truth(told["is_transposed"]),
         )
         if array.source_path in self.found.arrays:
             raise ValueError("there are two of it")
@@ -248,6 +249,12 @@ def _n_containers(told: Any) -> int:
 def _whole(value: Any) -> int:
     if type(value) is not int or not 0 <= value < 2**63:
         raise ValueError("a whole number is none, or too large")
+    return value
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("a truth is none")
     return value
 
 
