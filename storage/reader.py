@@ -48,11 +48,15 @@ class StoredArray:
     n_samples: int
     column: int | None = None
     """The one column of a two-dimensional dataset that this array is."""
+    columns: tuple[int, int] | None = None
+    """The first of its columns that this array has, and the one after the last; None is all."""
     calibration: AnyCalibration | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the whole array, samples first."""
+        if self.columns is not None:
+            return self.n_samples, self.columns[1] - self.columns[0]
         return (self.n_samples, *(() if self.column is not None else self.dataset.row_shape))
 
     @property
@@ -311,7 +315,13 @@ class Reader:
 
 
 def _columns(array: StoredArray, channels: tuple[int, ...] | None) -> tuple[int, ...] | None:
-    return channels if array.column is None else (array.column,)
+    """Return which columns of its dataset channels of an array are."""
+    if array.column is not None:
+        return (array.column,)
+    if array.columns is None:
+        return channels
+    every = range(*array.columns)
+    return tuple(every if channels is None else (every[channel] for channel in channels))
 
 
 def _firsts(edges: NDArray[np.int64]) -> list[tuple[int, int]]:

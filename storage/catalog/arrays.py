@@ -31,8 +31,8 @@ def stored_array(datafile: Datafile) -> StoredArray:
     offsets = datafile.sidecar_offsets or {}
     inline = "values" in offsets
     dataset = Dataset(
-        file=datafile.sidecar if inline and datafile.sidecar else datafile.file.name,
-        pin=None if inline else datafile.file.pin,
+        file=datafile.sidecar if inline and datafile.sidecar else datafile.stored_in.name,
+        pin=None if inline else datafile.stored_in.pin,
         dtype=np.dtype(datafile.dtype),
         shape=tuple(datafile.dataset_shape),
         layout=Contiguous(offsets["values"]) if inline else _layout(datafile),
@@ -44,6 +44,7 @@ def stored_array(datafile: Datafile) -> StoredArray:
         first_row=datafile.first_row,
         n_samples=datafile.n_samples,
         column=datafile.column,
+        columns=None if datafile.columns is None else (datafile.columns[0], datafile.columns[1]),
         calibration=from_json(datafile.calibration),
     )
 

@@ -60,6 +60,8 @@ class Datafile(Owned, Base):
     reason: Mapped[str | None] = mapped_column(Text)
     """Why it was refused: a sentence."""
     file_id: Mapped[int] = mapped_column(ForeignKey("stored_file.id"), index=True)
+    lies_in_id: Mapped[int | None] = mapped_column(ForeignKey("stored_file.id"), index=True)
+    """The file of a recording of several that the samples lie in, where it is not the one that was registered."""
     source_path: Mapped[str] = mapped_column(Text, default="")
     """What of the file it is: the path of the dataset, and of a run of rows ``[start:stop]``."""
     dtype: Mapped[str] = mapped_column(String(16), default="")
@@ -69,6 +71,8 @@ class Datafile(Owned, Base):
     first_row: Mapped[int] = mapped_column(BigInteger, default=0)
     n_samples: Mapped[int] = mapped_column(BigInteger, default=0)
     column: Mapped[int | None]
+    columns: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
+    """The first of the channels of the dataset that the array has, and the one after its last; None is all."""
     fill: Mapped[str] = mapped_column(Text, default="")
     """One element, as stored, in hex."""
     byte_offset: Mapped[int | None] = mapped_column(BigInteger)
@@ -86,4 +90,10 @@ class Datafile(Owned, Base):
     """``gain``: list of one number or one per channel; ``offset``. Or ``coefficients`` and ``origin``, likewise."""
     channel_names: Mapped[list[str] | None] = mapped_column(JSON)
 
-    file: Mapped[StoredFile] = relationship(StoredFile, lazy="joined")
+    file: Mapped[StoredFile] = relationship(StoredFile, foreign_keys="Datafile.file_id", lazy="joined")
+    lies_in: Mapped[StoredFile | None] = relationship(StoredFile, foreign_keys="Datafile.lies_in_id", lazy="joined")
+
+    @property
+    def stored_in(self) -> StoredFile:
+        """The file that has the bytes."""
+        return self.lies_in or self.file

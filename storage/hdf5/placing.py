@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from math import prod
 
 import numpy as np
@@ -38,7 +39,7 @@ def rows_of_spans(dataset: Dataset, contents: Sequence[Content], columns: Sequen
         return _little(np.stack([np.frombuffer(content, dataset.dtype) for content in contents])).T
     (content,) = contents
     samples = np.frombuffer(content, dataset.dtype).reshape(-1, *dataset.row_shape)
-    return _little(samples if columns is None else samples[:, list(columns)])
+    return _little(samples if columns is None else samples[:, _run_or_list(columns)])
 
 
 def filled(dataset: Dataset, n_rows: int, columns: Sequence[int] | None) -> Samples:
@@ -119,6 +120,12 @@ def _places(
             source += (wanted[here] - first,)
             target += (here,)
     return source, target
+
+
+def _run_or_list(columns: Sequence[int]) -> slice | list[int]:
+    """Return columns as an index; where they follow each other, as one that copies nothing."""
+    is_run = all(after == before + 1 for before, after in pairwise(columns))
+    return slice(columns[0], columns[-1] + 1) if columns and is_run else list(columns)
 
 
 def _little(samples: Samples) -> Samples:

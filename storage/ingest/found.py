@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.calibration import AnyCalibration
-from storage.errors import Refused
+from storage.errors import Refused, StillWritten
 from storage.hdf5.file import Description, describe
 from storage.ingest import sorted_times
+from storage.ingest.file_sets import Member
 from storage.progress import DatasetProgress, untold
 
 MAX_PATH_NBYTES = 2000
@@ -65,6 +66,8 @@ class FoundArray:
     channel_names: Sequence[str] | None = None
     is_transposed: bool = False
     """Whether the dataset is channels × samples; the array is samples × channels all the same."""
+    columns: tuple[int, int] | None = None
+    """The first of the channels of the dataset that the array has, and the one after its last; None is all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,8 @@ class Found:
     blocks: dict[str, NDArray[np.generic]] = field(default_factory=dict)
     """First and last value of each block of rows, of datasets of times."""
     refusals: list[Refusal] = field(default_factory=list)
+    files: dict[str, Member] = field(default_factory=dict)
+    """Those that datasets lie in, by name, of a recording of several; whoever had them parsed says so."""
     progress: DatasetProgress = untold
     _paths: dict[Hashable, str] = field(default_factory=dict)
     _owners: dict[str, Hashable] = field(default_factory=dict)
@@ -112,6 +117,8 @@ class Found:
         n_objects, arrays = len(self.objects), set(self.arrays)
         try:
             yield
+        except StillWritten:  # of the whole recording, then
+            raise
         except Exception as error:
             # h5py raises nearly anything for damaged parts of a file; none of it may keep the rest from being served.
             reason = str(error) if isinstance(error, Refused) else f"it cannot be read: {error}"
@@ -171,10 +178,10 @@ class Found:
             known = self._checked[path] = runs, calibration, faults
         return path, known[2]
 
-    def make(self, path: str, values: NDArray[np.generic]) -> str:
+    def make(self, path: str, values: NDArray[np.generic], file: str | None = None) -> str:
         """Describe an array that the file only implies; the sidecar will hold it."""
         self.datasets[path] = Description(
-            values.dtype, values.shape, bytes(values.dtype.itemsize), values=np.ascontiguousarray(values)
+            values.dtype, values.shape, bytes(values.dtype.itemsize), values=np.ascontiguousarray(values), file=file
         )
         return path
 
