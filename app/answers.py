@@ -182,8 +182,7 @@ def _attributes(
         if datafile.channel_names is not None:
             told["channel_names"] = [datafile.channel_names[channel] for channel in channels]
     if not asked.scaled and array.calibration is not None:
-        gains = array.calibration.gains(asked.channels).tolist()
-        told |= {"gain": gains if len(gains) > 1 else gains[0], "offset": array.calibration.offset}
+        told |= array.calibration.told(asked.channels)
     return told
 
 

@@ -29,7 +29,7 @@ from benchmarks.recordings import SLICE_SAMPLES
 from schemas.queries import DATAFILE, load
 from storage.catalog.uses import datafile_and_uses
 from storage.hdf5.chunk import decoded
-from storage.hdf5.dataset import Chunked
+from storage.hdf5.layout import Chunked
 from storage.ranges import ByteRange
 from tests.archive import Archive
 

@@ -203,7 +203,7 @@ class DatafileDocumentSchema(Schema):
     def add_form(self, data: dict[str, Any], original: Shown, **kwargs: Any) -> dict[str, Any]:
         """Add what the array is, and the length of the file that it lies in."""
         row = original.row
-        stored = {"progress": plain(original.progress), "nbytes": row.file.nbytes, "sha256": row.file.sha256}
+        stored = {"progress": plain(original.progress), "nbytes": row.stored_in.nbytes, "sha256": row.stored_in.sha256}
         if row.state != READY:
             return data | {"shape": None, "dtype": None, **stored}
         array = stored_array(row)

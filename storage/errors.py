@@ -61,6 +61,10 @@ class Refused(StorageError):
     """A file or dataset that cannot be served exactly; the text says why."""
 
 
+class StillWritten(StorageError):
+    """A recording that is still being made; trying again later will help. The text says how that is known."""
+
+
 class StoreFull(StorageError):
     """The object store has no room."""
 

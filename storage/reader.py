@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.calibration import Calibration, mean_dtype, quantity_dtype
+from storage.calibration import AnyCalibration, mean_dtype, quantity_dtype
 from storage.downsample import Bins, Extrema, Part, Sums, entry_sizes, finest_entry, interleave, merged, part_of
 from storage.hdf5.chunk import Samples
-from storage.hdf5.dataset import Chunked, Dataset, DatasetReader, Plan
+from storage.hdf5.dataset import DatasetReader, Plan
+from storage.hdf5.layout import Chunked, Dataset
 from storage.ranges import MAX_GAP_NBYTES
 from storage.selection import Selection
 from storage.side_by_side import ahead
@@ -27,6 +28,9 @@ MAX_BINS = 1 << 16
 
 WINDOW_NBYTES = 2 * 1024 * 1024
 """Decoded bytes that one step of a long answer holds, or one row of chunks where that is more."""
+
+SPREAD = 4
+"""Times that which a window is where each channel is a range of its own to fetch."""
 
 FIRST_WINDOW_NBYTES = WINDOW_NBYTES // 2
 """Of its first step, so that the answer begins soon."""
@@ -44,12 +48,16 @@ class StoredArray:
     n_samples: int
     column: int | None = None
     """The one column of a two-dimensional dataset that this array is."""
-    calibration: Calibration | None = None
+    columns: tuple[int, int] | None = None
+    """The first of its columns that this array has, and the one after the last; None is all."""
+    calibration: AnyCalibration | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the whole array, samples first."""
-        return (self.n_samples, *(() if self.column is not None else self.dataset.shape[1:]))
+        if self.columns is not None:
+            return self.n_samples, self.columns[1] - self.columns[0]
+        return (self.n_samples, *(() if self.column is not None else self.dataset.row_shape))
 
     @property
     def n_channels(self) -> int:
@@ -101,9 +109,11 @@ class Answer:
         """Bytes that are decoded for one row."""
         dataset = self.array.dataset
         columns = _columns(self.array, self.request.channels)
-        if columns is None or not isinstance(dataset.layout, Chunked):
+        if columns is None:
             return dataset.row_nbytes
-        across = dataset.layout.chunk_shape[1]
+        if not isinstance(dataset.layout, Chunked):
+            return len({*columns}) * dataset.dtype.itemsize if dataset.is_by_columns else dataset.row_nbytes
+        across = dataset.layout.chunk_shape[1 - dataset.row_axis]
         return len({column // across for column in columns}) * across * dataset.dtype.itemsize
 
     @property
@@ -111,7 +121,7 @@ class Answer:
         """About how many decoded bytes of the selection are read for it."""
         n_rows = len(self.request.selection)
         if self.request.points is not None and self.request.method == "stride":
-            n_rows = min(n_rows, self.request.points * _chunk_rows(self.array.dataset))
+            n_rows = min(n_rows, self.request.points * self.array.dataset.rows_per_chunk)
         return n_rows * self.touched_nbytes
 
     @property
@@ -198,17 +208,18 @@ class Reader:
             yield np.repeat(points, 2, axis=0) if request.doubled else points
 
     def _reduced(self, answer: Answer) -> Iterator[Samples]:
-        """Yield means or extrema of bins of stored numbers, calibrated after."""
+        """Yield means or extrema of bins of stored numbers, calibrated after, or of quantities where they must be."""
         steps = (
             ((edges, start, stop), [(start, stop)])
             for edges in self._groups(answer)
             for start, stop in self._pieces(answer, edges)
         )
-        parts = []
+        parts, channels = [], answer.request.channels
         for (edges, start, stop), (stored,) in self._read_ahead(answer, steps):
             inner = edges - start if len(edges) > 2 else np.array([0, stop - start])
             with answer.timings.of("decode"):
-                parts.append(part_of(answer.request.method, stored, inner))
+                samples = stored if _is_calibrated_after(answer) else _quantities(stored, answer.array, channels)
+                parts.append(part_of(answer.request.method, samples, inner))
             if stop == edges[-1]:
                 with answer.timings.of("decode"):
                     yield _points(merged(parts), answer)
@@ -238,8 +249,8 @@ class Reader:
         if answer.request.method == "stride":
             # Of a bin only the chunk of its first sample is read, or what lies between two that are near.
             dataset = answer.array.dataset
-            gap_rows = MAX_GAP_NBYTES // max(1, dataset.row_nbytes) + 1
-            per_bin = min(per_bin, max(_chunk_rows(dataset), gap_rows))
+            gap_rows = MAX_GAP_NBYTES // max(1, dataset.bytes_between_rows) + 1
+            per_bin = min(per_bin, max(dataset.rows_per_chunk, gap_rows))
         return bins.groups(max(1, min(int(self._window_rows(answer) / per_bin), MAX_BINS)))
 
     def _pieces(self, answer: Answer, edges: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
@@ -292,8 +303,10 @@ class Reader:
 
     def _window_rows(self, answer: Answer, nbytes: int | None = None) -> int:
         """Return the rows of one window: whole chunks, about ``nbytes``, which is WINDOW_NBYTES if not told."""
-        step = _chunk_rows(answer.array.dataset)
-        return max(1, (nbytes or WINDOW_NBYTES) // max(1, answer.touched_nbytes * step)) * step
+        dataset = answer.array.dataset
+        step = dataset.rows_per_chunk
+        nbytes = (nbytes or WINDOW_NBYTES) * (SPREAD if dataset.is_by_columns else 1)
+        return max(1, nbytes // max(1, answer.touched_nbytes * step)) * step
 
     def _keep(self, answer: Answer) -> bool:
         """Whether the chunks of an answer stay cached; those of a whole recording would push out the rest."""
@@ -302,12 +315,13 @@ class Reader:
 
 
 def _columns(array: StoredArray, channels: tuple[int, ...] | None) -> tuple[int, ...] | None:
-    return channels if array.column is None else (array.column,)
-
-
-def _chunk_rows(dataset: Dataset) -> int:
-    """Return the rows of a chunk, 1 where there are none."""
-    return dataset.layout.chunk_shape[0] if isinstance(dataset.layout, Chunked) else 1
+    """Return which columns of its dataset channels of an array are."""
+    if array.column is not None:
+        return (array.column,)
+    if array.columns is None:
+        return channels
+    every = range(*array.columns)
+    return tuple(every if channels is None else (every[channel] for channel in channels))
 
 
 def _firsts(edges: NDArray[np.int64]) -> list[tuple[int, int]]:
@@ -319,10 +333,16 @@ def _quantities(stored: Samples, array: StoredArray, channels: tuple[int, ...] |
     return stored if array.calibration is None else array.calibration.apply(stored, channels)
 
 
+def _is_calibrated_after(answer: Answer) -> bool:
+    """Whether bins are reduced before they are calibrated, if ever: that costs less, and of integers sums are exact."""
+    calibration = answer.array.calibration
+    return not answer.request.scaled or calibration is None or calibration.is_linear
+
+
 def _points(part: Part, answer: Answer) -> Samples:
-    """Turn reduced bins of stored numbers into answered points."""
+    """Turn reduced bins into answered points."""
     array, request = answer.array, answer.request
-    calibration = array.calibration if request.scaled else None
+    calibration = array.calibration if request.scaled and _is_calibrated_after(answer) else None
     if isinstance(part, Sums):
         means = part.mean()
         return means if calibration is None else calibration.apply(means, request.channels)
@@ -331,5 +351,5 @@ def _points(part: Part, answer: Answer) -> Samples:
         return interleave(part.minimum, part.maximum)
     low = calibration.apply(part.minimum, request.channels)
     high = calibration.apply(part.maximum, request.channels)
-    falling = calibration.gains(request.channels) < 0
+    falling = calibration.falls(request.channels)
     return interleave(np.where(falling, high, low), np.where(falling, low, high))

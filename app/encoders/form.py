@@ -14,7 +14,7 @@ from storage.hdf5.chunk import Samples
 PIECE_VALUES = 65_536
 """Values that are made into text at a time."""
 
-Attribute = str | int | float | list[str] | list[int] | list[float]
+Attribute = str | int | float | list[str] | list[int] | list[float] | list[list[float]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def _content(head: bytes, form: Form, windows: Iterator[Samples], tail: bytes) -
 
 def _around(form: Form) -> tuple[bytes, bytes]:
     """Return everything before and everything after the values."""
-    is_long = any(isinstance(value, list) and len(value) > MAX_ITEMS for value in form.attributes.values())
+    is_long = any(isinstance(value, list) and _n_items(value) > MAX_ITEMS for value in form.attributes.values())
     if is_long or not form.nbytes:  # an empty dataset lies nowhere
         return _written(form, h5py.h5f.LIBVER_V18)
     told = tuple((name, _told(value)) for name, value in form.attributes.items())
@@ -74,7 +74,7 @@ def _around(form: Form) -> tuple[bytes, bytes]:
 def _told(value: Attribute) -> Hashable:
     """Return what a mould depends on: of a number only its type."""
     if isinstance(value, list):
-        return tuple(value)
+        return tuple(tuple(item) if isinstance(item, list) else item for item in value)
     return (float if isinstance(value, float) else int) if _is_number(value) else value
 
 
@@ -142,6 +142,11 @@ def _places(head: bytes, number: Any) -> Sequence[int]:
 
 def _stored(number: Any) -> bytes:
     return struct.pack("<d" if isinstance(number, float) else "<q", number)
+
+
+def _n_items(value: list[Any]) -> int:
+    """Return how many items a list has, those of lists in it counted."""
+    return sum(len(item) if isinstance(item, list) else 1 for item in value)
 
 
 def _is_number(value: Any) -> bool:

@@ -85,9 +85,9 @@ def get_download(datafile_id: int) -> Response:
         permissions.require_read_all(caller(), everything)
     public = all(thing.safety_level == PUBLIC for thing in everything)
     # A registered file has the name it has where it lies; an uploaded one has a key, which is nobody's name for it.
-    name = file_name(datafile.file.name) if "://" in datafile.file.name else datafile.name
-    etag = download.etag(datafile.file)
-    return answer(etag, lambda: download.response(datafile.file, name, services()), public=public)
+    file = datafile.stored_in
+    name = file_name(file.name) if "://" in file.name else datafile.name
+    return answer(download.etag(file), lambda: download.response(file, name, services()), public=public)
 
 
 @datafiles.delete("/<id:datafile_id>/")

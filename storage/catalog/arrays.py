@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from storage.calibration import Calibration
+from storage.calibration import from_json
 from storage.catalog.files import Datafile
 from storage.catalog.models import NeoObject, Spike
 from storage.catalog.uses import Use
 from storage.errors import FileDamaged, SelectionError
 from storage.hdf5.chunk_index import ChunkIndex, grid_of
-from storage.hdf5.dataset import Chunked, Contiguous, Dataset
 from storage.hdf5.filters import Filter
+from storage.hdf5.layout import Chunked, Contiguous, Dataset
 from storage.reader import Reader, StoredArray
 from storage.selection import RegularAxis, TimeAxis
 from storage.times import BLOCK_ROWS, IrregularAxis, TimeBlocks
@@ -31,19 +31,21 @@ def stored_array(datafile: Datafile) -> StoredArray:
     offsets = datafile.sidecar_offsets or {}
     inline = "values" in offsets
     dataset = Dataset(
-        file=datafile.sidecar if inline and datafile.sidecar else datafile.file.name,
-        pin=None if inline else datafile.file.pin,
+        file=datafile.sidecar if inline and datafile.sidecar else datafile.stored_in.name,
+        pin=None if inline else datafile.stored_in.pin,
         dtype=np.dtype(datafile.dtype),
         shape=tuple(datafile.dataset_shape),
         layout=Contiguous(offsets["values"]) if inline else _layout(datafile),
         fill=bytes.fromhex(datafile.fill),
+        is_transposed=bool(datafile.is_transposed),
     )
     return StoredArray(
         dataset=dataset,
         first_row=datafile.first_row,
         n_samples=datafile.n_samples,
         column=datafile.column,
-        calibration=_calibration(datafile.calibration),
+        columns=None if datafile.columns is None else (datafile.columns[0], datafile.columns[1]),
+        calibration=from_json(datafile.calibration),
     )
 
 
@@ -110,7 +112,3 @@ def _layout(datafile: Datafile) -> Contiguous | Chunked:
     return Chunked(
         chunk_shape, filters, ChunkIndex(datafile.sidecar, datafile.sidecar_offsets.get("chunks", 0), n_rows)
     )
-
-
-def _calibration(stored: dict[str, Any] | None) -> Calibration | None:
-    return None if stored is None else Calibration(tuple(stored["gain"]), stored["offset"])

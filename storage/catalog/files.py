@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, LargeBinary, String, Text
+from sqlalchemy import JSON, BigInteger, ForeignKey, LargeBinary, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from storage.catalog.base import Base, Owned
@@ -60,6 +60,8 @@ class Datafile(Owned, Base):
     reason: Mapped[str | None] = mapped_column(Text)
     """Why it was refused: a sentence."""
     file_id: Mapped[int] = mapped_column(ForeignKey("stored_file.id"), index=True)
+    lies_in_id: Mapped[int | None] = mapped_column(ForeignKey("stored_file.id"), index=True)
+    """The file of a recording of several that the samples lie in, where it is not the one that was registered."""
     source_path: Mapped[str] = mapped_column(Text, default="")
     """What of the file it is: the path of the dataset, and of a run of rows ``[start:stop]``."""
     dtype: Mapped[str] = mapped_column(String(16), default="")
@@ -69,6 +71,8 @@ class Datafile(Owned, Base):
     first_row: Mapped[int] = mapped_column(BigInteger, default=0)
     n_samples: Mapped[int] = mapped_column(BigInteger, default=0)
     column: Mapped[int | None]
+    columns: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
+    """The first of the channels of the dataset that the array has, and the one after its last; None is all."""
     fill: Mapped[str] = mapped_column(Text, default="")
     """One element, as stored, in hex."""
     byte_offset: Mapped[int | None] = mapped_column(BigInteger)
@@ -79,9 +83,17 @@ class Datafile(Owned, Base):
     """Key; several runs of rows of one dataset share it."""
     sidecar_offsets: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     """Byte offsets of ``chunks``, ``blocks`` and ``values``, and ``rows_per_block``."""
+    is_transposed: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether the dataset is channels × samples; what is served never is."""
     units: Mapped[str | None] = mapped_column(Text)
     calibration: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    """``gain``: list of one number or one per channel; ``offset``."""
+    """``gain``: list of one number or one per channel; ``offset``. Or ``coefficients`` and ``origin``, likewise."""
     channel_names: Mapped[list[str] | None] = mapped_column(JSON)
 
-    file: Mapped[StoredFile] = relationship(StoredFile, lazy="joined")
+    file: Mapped[StoredFile] = relationship(StoredFile, foreign_keys="Datafile.file_id", lazy="joined")
+    lies_in: Mapped[StoredFile | None] = relationship(StoredFile, foreign_keys="Datafile.lies_in_id", lazy="joined")
+
+    @property
+    def stored_in(self) -> StoredFile:
+        """The file that has the bytes."""
+        return self.lies_in or self.file

@@ -21,6 +21,7 @@ from storage.progress import Stopped
 MAX_ATTEMPTS = 20
 """A job that was begun so often, and not ended by whoever began it, is given up."""
 FIRST_DELAY, LONGEST_DELAY = timedelta(seconds=2), timedelta(minutes=10)
+SHORTEST_WAIT = timedelta(minutes=1)
 
 FINISHED = (DONE, FAILED, CANCELLED)
 
@@ -124,6 +125,20 @@ def try_later(engine: Engine, lease: Lease, job_id: int, reason: str) -> timedel
         delay: timedelta = min(FIRST_DELAY * 2 ** (job.attempts - 1), LONGEST_DELAY)
         job.state, job.worker, job.lease_until = QUEUED, None, None
         job.run_after, job.message = moment() + delay, reason
+        return delay
+
+
+def put_back(engine: Engine, lease: Lease, job_id: int, reason: str) -> timedelta:
+    """Put back a job that waits for something outside, which does not count as an attempt.
+
+    It is taken again after a delay that grows with how long it has waited, and is returned; raises Lost.
+    """
+    with Session(engine.execution_options(writes=True)) as session, session.begin():
+        job = _mine(session, lease, job_id)
+        waited: timedelta = moment() - job.date_created
+        delay = min(max(waited / 4, SHORTEST_WAIT), LONGEST_DELAY)
+        job.state, job.worker, job.lease_until = QUEUED, None, None
+        job.attempts, job.run_after, job.message = max(job.attempts - 1, 0), moment() + delay, reason
         return delay
 
 

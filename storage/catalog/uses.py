@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     cast,
+    func,
     literal,
     null,
     select,
@@ -51,7 +52,7 @@ FILE_COLUMNS = ("name", "pin", "nbytes")
 DATAFILE_COLUMNS = tuple(
     column.key
     for column in Datafile.__table__.columns
-    if column.key not in ("date_created", "last_modified", "current_state", "type", "file_id")
+    if column.key not in ("date_created", "last_modified", "current_state", "type", "file_id", "lies_in_id")
 )
 JSON_COLUMNS = frozenset(column.key for column in Datafile.__table__.columns if isinstance(column.type, JSON))
 
@@ -188,10 +189,10 @@ def _compiled(dialect: Dialect) -> Compiled:
     file, times, times_file = aliased(StoredFile), aliased(Datafile), aliased(StoredFile)
     statement = (
         select(*_columns(Datafile, file), *_columns(times, times_file), *(uses.c[name] for name in USE_COLUMNS))
-        .join(file, Datafile.file_id == file.id)
+        .join(file, func.coalesce(Datafile.lies_in_id, Datafile.file_id) == file.id)
         .outerjoin(uses, true())
         .outerjoin(times, (times.id == uses.c.times_id) & (times.id != Datafile.id))
-        .outerjoin(times_file, times.file_id == times_file.id)
+        .outerjoin(times_file, func.coalesce(times.lies_in_id, times.file_id) == times_file.id)
         .where(Datafile.id == id_, Datafile.current_state == ACTIVE)
     )
     return statement.compile(dialect=dialect)

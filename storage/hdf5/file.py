@@ -42,6 +42,8 @@ class Description:
     """Rows of the chunk index of a chunked dataset."""
     values: NDArray[np.generic] | None = None
     """The samples themselves where the file holds them in a form that byte ranges cannot give."""
+    file: str | None = None
+    """Which file of a recording of several it lies in, or was made of."""
 
 
 def describe(dataset: h5py.Dataset, progress: Progress = untold) -> Description:

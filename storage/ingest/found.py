@@ -13,10 +13,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.calibration import Calibration
-from storage.errors import Refused
+from storage.calibration import AnyCalibration
+from storage.errors import Refused, StillWritten
 from storage.hdf5.file import Description, describe
 from storage.ingest import sorted_times
+from storage.ingest.file_sets import Member
 from storage.progress import DatasetProgress, untold
 
 MAX_PATH_NBYTES = 2000
@@ -50,7 +51,7 @@ def identity(found: h5py.Dataset | h5py.Group) -> Hashable:
 
 @dataclass(frozen=True, slots=True)
 class FoundArray:
-    """One array that can be served: all rows of a dataset, or a run of them."""
+    """One array that can be served: all samples of a dataset, or a run of its rows."""
 
     source_path: str
     """What of the file it is; unique among its arrays."""
@@ -59,9 +60,14 @@ class FoundArray:
     name: str
     n_samples: int
     first_row: int = 0
+    """0 where the dataset is transposed, of which all samples are served."""
     units: str | None = None
-    calibration: Calibration | None = None
+    calibration: AnyCalibration | None = None
     channel_names: Sequence[str] | None = None
+    is_transposed: bool = False
+    """Whether the dataset is channels × samples; the array is samples × channels all the same."""
+    columns: tuple[int, int] | None = None
+    """The first of the channels of the dataset that the array has, and the one after its last; None is all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +104,12 @@ class Found:
     blocks: dict[str, NDArray[np.generic]] = field(default_factory=dict)
     """First and last value of each block of rows, of datasets of times."""
     refusals: list[Refusal] = field(default_factory=list)
+    files: dict[str, Member] = field(default_factory=dict)
+    """Those that datasets lie in, by name, of a recording of several; whoever had them parsed says so."""
     progress: DatasetProgress = untold
     _paths: dict[Hashable, str] = field(default_factory=dict)
     _owners: dict[str, Hashable] = field(default_factory=dict)
-    _checked: dict[str, tuple[NDArray[np.int64], list[str | None]]] = field(default_factory=dict)
+    _checked: dict[str, tuple[NDArray[np.int64], AnyCalibration | None, list[str | None]]] = field(default_factory=dict)
 
     @contextmanager
     def refusing(self, path: str) -> Iterator[None]:
@@ -109,6 +117,8 @@ class Found:
         n_objects, arrays = len(self.objects), set(self.arrays)
         try:
             yield
+        except StillWritten:  # of the whole recording, then
+            raise
         except Exception as error:
             # h5py raises nearly anything for damaged parts of a file; none of it may keep the rest from being served.
             reason = str(error) if isinstance(error, Refused) else f"it cannot be read: {error}"
@@ -136,7 +146,10 @@ class Found:
         return path
 
     def describe_times(
-        self, dataset: h5py.Dataset, ends: NDArray[np.int64] | None = None
+        self,
+        dataset: h5py.Dataset,
+        ends: NDArray[np.int64] | None = None,
+        calibration: AnyCalibration | None = None,
     ) -> tuple[str, list[str | None]]:
         """Describe a dataset of times that are sorted within each run of rows.
 
@@ -145,6 +158,8 @@ class Found:
         dataset : h5py.Dataset
         ends : ndarray, optional
             Where each run ends; all rows are one run without it.
+        calibration : Calibration or Polynomial, optional
+            By which the stored numbers are times.
 
         Returns
         -------
@@ -158,15 +173,15 @@ class Found:
         path = self.describe(dataset)
         runs = np.array([self.datasets[path].shape[0]]) if ends is None else ends
         known = self._checked.get(path)
-        if known is None or not np.array_equal(known[0], runs):
-            self.blocks[path], faults = sorted_times.check(dataset, self.datasets[path], runs)
-            self._checked[path] = runs, faults
-        return path, self._checked[path][1]
+        if known is None or known[1] != calibration or not np.array_equal(known[0], runs):
+            self.blocks[path], faults = sorted_times.check(dataset, self.datasets[path], runs, calibration)
+            known = self._checked[path] = runs, calibration, faults
+        return path, known[2]
 
-    def make(self, path: str, values: NDArray[np.generic]) -> str:
+    def make(self, path: str, values: NDArray[np.generic], file: str | None = None) -> str:
         """Describe an array that the file only implies; the sidecar will hold it."""
         self.datasets[path] = Description(
-            values.dtype, values.shape, bytes(values.dtype.itemsize), values=np.ascontiguousarray(values)
+            values.dtype, values.shape, bytes(values.dtype.itemsize), values=np.ascontiguousarray(values), file=file
         )
         return path
 
@@ -182,6 +197,7 @@ class Found:
         self.arrays.setdefault(array.source_path, array)
         return array.source_path
 
-    def whole(self, path: str, name: str, units: str | None, **more: Any) -> str:
-        """Add all rows of a described dataset as one array."""
-        return self.add_array(FoundArray(path, path, name, n_samples=self.datasets[path].shape[0], units=units, **more))
+    def whole(self, path: str, name: str, units: str | None, *, is_transposed: bool = False, **more: Any) -> str:
+        """Add all samples of a described dataset as one array."""
+        n_samples = self.datasets[path].shape[1 if is_transposed else 0]
+        return self.add_array(FoundArray(path, path, name, n_samples, units=units, is_transposed=is_transposed, **more))

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from storage.catalog import find
 from storage.catalog.base import ACTIVE, ARCHIVED, new_guid, now
 from storage.catalog.files import Datafile, StoredFile
 from storage.catalog.models import TYPES
@@ -53,10 +54,11 @@ class Recording:
     def _datafiles(self, found: Found, sidecars: Mapping[str, Sidecar | None]) -> dict[str, int]:
         """Write all arrays; return their ids by source path."""
         known = self._known(Datafile)
-        rows, times = {}, _times_of(found)
+        rows, times, files = {}, _times_of(found), self._files(found)
         for array in found.arrays.values():
             rows[array.source_path] = known.pop(array.source_path, None) or self._new(Datafile)
             told = datafile_columns(array, found, sidecars[array.dataset])
+            told["lies_in_id"] = files.get(found.datasets[array.dataset].file)
             if array.source_path not in times and told["sidecar_offsets"] is not None:
                 # Blocks on a row say that its values are sorted; other rows of the same dataset need not be.
                 told["sidecar_offsets"] = {
@@ -66,6 +68,16 @@ class Recording:
         self._archive(known)
         self.session.flush()
         return {path: row.id for path, row in rows.items()}
+
+    def _files(self, found: Found) -> dict[str | None, int]:
+        """Write the files that arrays of a recording of several lie in; return their ids by name."""
+        rows = {}
+        for name, one in found.files.items():
+            rows[name] = find.stored_file(self.session, one.url) or StoredFile(name=one.url)
+            self.session.add(rows[name])
+            rows[name].pin, rows[name].nbytes = one.stat.pin, one.stat.nbytes
+        self.session.flush()
+        return {name: row.id for name, row in rows.items()}
 
     def _object(
         self,
@@ -137,13 +149,14 @@ def _times_of(found: Found) -> set[str]:
 def datafile_columns(array: FoundArray, found: Found, sidecar: Sidecar | None) -> dict[str, Any]:
     """Return what the catalog says of an array that was found."""
     description = found.datasets[array.dataset]
-    calibration = array.calibration
     return {
         "name": array.name,
         "dtype": description.dtype.str,
         "dataset_shape": list(description.shape),
         "first_row": array.first_row,
         "n_samples": array.n_samples,
+        "is_transposed": array.is_transposed,
+        "columns": None if array.columns is None else list(array.columns),
         "fill": description.fill.hex(),
         "byte_offset": description.byte_offset,
         "chunk_shape": None if description.chunk_shape is None else list(description.chunk_shape),
@@ -151,6 +164,6 @@ def datafile_columns(array: FoundArray, found: Found, sidecar: Sidecar | None) -
         "sidecar": None if sidecar is None else sidecar.key,
         "sidecar_offsets": None if sidecar is None else sidecar.byte_offsets,
         "units": array.units,
-        "calibration": None if calibration is None else {"gain": list(calibration.gain), "offset": calibration.offset},
+        "calibration": None if array.calibration is None else array.calibration.as_json(),
         "channel_names": None if array.channel_names is None else list(array.channel_names),
     }

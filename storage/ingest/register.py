@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 from storage.catalog import find, leftovers, short_indices
 from storage.catalog.base import PRIVATE, User
 from storage.catalog.files import StoredFile
-from storage.errors import FileChanged, NotStored, SandboxAway, StorageError, StoreAway
-from storage.ingest import record, sidecars
+from storage.errors import FileChanged, NotStored, SandboxAway, StillWritten, StorageError, StoreAway
+from storage.ingest import file_sets, record, sidecars
 from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.found import Found, Refusal
 from storage.ingest.inspect import SUFFIXES
@@ -69,7 +69,8 @@ class Outcome:
     """What became of one file."""
 
     url: str
-    state: Literal["registered", "updated", "unchanged", "refused"]
+    state: Literal["registered", "updated", "unchanged", "refused", "waiting"]
+    """Waiting is what is still being recorded."""
     counts: dict[str, int] = field(default_factory=dict)
     """Objects by type."""
     refusals: list[Refusal] = field(default_factory=list)
@@ -104,11 +105,12 @@ def files_at(store: ObjectStore, path_or_url: str) -> list[str]:
     url = url_of(path_or_url)
     files = store.list(url)
     if files == [url]:
-        return files
-    recordings = [file for file in files if file.lower().endswith(SUFFIXES)]
+        return [file_sets.main_of(store, url)]
+    recordings = [file for file in files if file.lower().endswith(SUFFIXES)] + file_sets.mains(files)
     if not recordings:
-        raise NotStored(f"{path_or_url} holds {len(files)} files, none of them {' or '.join(SUFFIXES)}")
-    return recordings
+        known = " or ".join((*SUFFIXES, *file_sets.KINDS))
+        raise NotStored(f"{path_or_url} holds {len(files)} files, none of them {known}")
+    return sorted(recordings)
 
 
 def register(
@@ -136,6 +138,8 @@ def register(
             return _register(store, engine, url, options, progress)
     except (OperationalError, InterfaceError, StoreAway, SandboxAway, Stopped):  # the file cannot help it
         raise
+    except StillWritten as error:
+        return Outcome(url, "waiting", refusals=[Refusal(file_name(url), str(error))])
     except StorageError as error:
         return Outcome(url, "refused", refusals=[Refusal(file_name(url), str(error))])
     except Exception as error:
@@ -146,7 +150,7 @@ def register(
 
 
 def _register(store: ObjectStore, engine: Engine, url: str, options: Options, progress: DatasetProgress) -> Outcome:
-    stat = store.stat(url)
+    stat = file_sets.stat(store, url)
     with Session(engine) as session:
         known = find.stored_file(session, url)
         options = options.over(known.options if known is not None else {})
@@ -155,7 +159,7 @@ def _register(store: ObjectStore, engine: Engine, url: str, options: Options, pr
             if all(_is_stored(store, key) for key in find.sidecars(session, known.id)):
                 return Outcome(url, "unchanged", record.count(session, known), refusals)
     found = sandbox().inspect(store, url, stat, options.plain, progress)
-    if store.stat(url) != stat:
+    if file_sets.stat(store, url) != stat:
         raise FileChanged(f"{file_name(url)} was changed while it was read; register it again")
     if known is None and not found.objects:
         return Outcome(url, "refused", refusals=found.refusals)

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.calibration import AnyCalibration, quantity_dtype
 from storage.hdf5.file import Description
 from storage.times import BLOCK_ROWS
 
@@ -16,7 +17,10 @@ WINDOW_ROWS = 1 << 20
 
 
 def check(
-    dataset: h5py.Dataset, description: Description, ends: NDArray[np.int64]
+    dataset: h5py.Dataset,
+    description: Description,
+    ends: NDArray[np.int64],
+    calibration: AnyCalibration | None = None,
 ) -> tuple[NDArray[np.generic], list[str | None]]:
     """Read all times once.
 
@@ -28,6 +32,8 @@ def check(
         Of the same dataset.
     ends : ndarray
         Shape (n_runs,), not falling: where each run of rows ends, and the next begins.
+    calibration : Calibration or Polynomial, optional
+        By which the stored numbers are times.
 
     Returns
     -------
@@ -40,7 +46,8 @@ def check(
     falls: list[NDArray[np.int64]] = []
     odd: list[NDArray[np.int64]] = []
     before = None
-    for start, times in _windows(dataset, description, blocks):
+    for start, numbers in _windows(dataset, description, blocks):
+        times = numbers if calibration is None else _quantities(numbers, calibration)
         if times.dtype.kind == "f":
             odd.append(np.flatnonzero(~np.isfinite(times)) + start)
         joined = times if before is None else np.concatenate([before, times])
@@ -62,6 +69,11 @@ def blocks_if_sorted(dataset: h5py.Dataset, description: Description) -> NDArray
             return None
         before = times[-1:]
     return blocks
+
+
+def _quantities(numbers: NDArray[Any], calibration: AnyCalibration) -> NDArray[Any]:
+    """Return times as they will be searched."""
+    return calibration.apply(numbers, None).astype(quantity_dtype(numbers.dtype))
 
 
 def _rows_per_block(description: Description) -> int:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from storage.catalog.jobs import CHECK, REGISTER, Job
 from storage.ingest.register import Options, register
 from storage.jobs.check import check_upload
-from storage.jobs.worker import Held, Outcome, Step
+from storage.jobs.worker import Held, NotYet, Outcome, Step
 from storage.objectstore import ObjectStore
 from storage.progress import untold
 
@@ -39,6 +39,8 @@ def steps(store: ObjectStore, engine: Engine, progress: FileProgress = untold) -
 
         tell("/", 0, 0)
         outcome = register(store, engine, held.job.subject, Options.from_json(held.job.options), tell)
+        if outcome.state == "waiting":
+            raise NotYet(outcome.refusals[0].reason)
 
         def write(_session: Session, job: Job) -> None:
             job.result, job.message = outcome.as_json(), outcome.state

@@ -28,6 +28,10 @@ RENEWALS = 3
 """Signs of life within the length of a lease."""
 
 
+class NotYet(Exception):
+    """What a job is about is not there yet, such as the end of a recording: it is put back. The text says why."""
+
+
 @dataclass(slots=True)
 class Held:
     """A job while it is done."""
@@ -135,6 +139,9 @@ class Worker:
                 delay = queue.try_later(self._engine, lease, job.id, away)
                 if delay is not None:
                     self._later(delay)
+            except NotYet as error:
+                log.info("job %d, %s %s: later: %s", job.id, job.kind, job.subject, error)
+                self._later(queue.put_back(self._engine, lease, job.id, str(error)))
             except Lost:
                 raise
             except Exception as error:

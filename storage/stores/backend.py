@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from storage.errors import PartsWrong, WrongLength
@@ -24,6 +24,8 @@ class Stat:
     nbytes: int
     pin: str
     """Changes whenever the content does: an ETag, or what stands for one."""
+    modified_s: float | None = field(default=None, compare=False)
+    """When it was last changed, in seconds since 1970, where the store tells."""
 
 
 @dataclass(frozen=True, slots=True)

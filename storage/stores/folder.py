@@ -40,7 +40,7 @@ class Folder:
             found = Path(location).stat()
         if not stat.S_ISREG(found.st_mode):
             raise NotStored(f"{file_name(location)} is not in the store: it is not a file")
-        return Stat(found.st_size, _pin(found))
+        return Stat(found.st_size, _pin(found), found.st_mtime)
 
     def open(self, location: str) -> BinaryIO:
         """Open a file for parsing."""

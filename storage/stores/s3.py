@@ -95,7 +95,7 @@ class S3:
             return self._s3fs.stat(location)
         with _named_errors(file_name(key)):
             found = obstore.head(self._bucket(bucket), key)
-        return Stat(found["size"], str(found["e_tag"]))
+        return Stat(found["size"], str(found["e_tag"]), found["last_modified"].timestamp())
 
     def list(self, location: str) -> list[str]:
         """Return the file itself, or all keys below a prefix."""

@@ -53,7 +53,8 @@ class S3fs:
         found = _named_errors(file_name(location), lambda: self._files.info(location, refresh=True))
         if found["type"] != "file":
             raise NotStored(f"{file_name(location)} is not in the store: it is a prefix")
-        return Stat(int(found["size"]), str(found["ETag"]))
+        modified = found.get("LastModified")
+        return Stat(int(found["size"]), str(found["ETag"]), None if modified is None else modified.timestamp())
 
     async def _get_ranges(self, location: str, ranges: Sequence[ByteRange], pin: str | None) -> list[bytes]:
         bucket, _, key = location.partition("/")

@@ -12,8 +12,9 @@ import numpy as np
 from storage.cache import Cache
 from storage.hdf5 import sidecar
 from storage.hdf5.chunk_index import ChunkIndex, IndexSource
-from storage.hdf5.dataset import Chunked, Contiguous, Dataset, DatasetReader
+from storage.hdf5.dataset import DatasetReader
 from storage.hdf5.file import describe
+from storage.hdf5.layout import Chunked, Contiguous, Dataset
 from storage.reader import Reader, ReadRequest, StoredArray, prepare
 from storage.selection import Selection
 from storage.side_by_side import SideBySide
@@ -36,13 +37,13 @@ def reader_of(store, *, chunk_nbytes=64 << 20):
     )
 
 
-def stored_dataset(store, key, content, path):
+def stored_dataset(store, key, content, path, **more):
     """Describe the dataset at ``path`` of the file that lies under ``key``, and store its sidecar."""
     with h5py.File(io.BytesIO(content), "r") as file:
-        return described_dataset(store, key, describe(file[path]))
+        return described_dataset(store, key, describe(file[path]), **more)
 
 
-def described_dataset(store, key, found):
+def described_dataset(store, key, found, *, is_transposed=False):
     """Store the sidecar of a dataset that was described before."""
     arrays = {"chunks": found.chunks, "values": found.values}
     beside, offsets = sidecar.dump({name: array for name, array in arrays.items() if array is not None})
@@ -62,13 +63,14 @@ def described_dataset(store, key, found):
         shape=found.shape,
         layout=layout,
         fill=found.fill,
+        is_transposed=is_transposed,
     )
 
 
-def stored_array(store, key, content, path="signal", **more):
-    """All rows of a dataset of a stored file."""
-    dataset = stored_dataset(store, key, content, path)
-    return StoredArray(dataset, first_row=0, n_samples=dataset.shape[0], **more)
+def stored_array(store, key, content, path="signal", *, is_transposed=False, **more):
+    """All samples of a dataset of a stored file."""
+    dataset = stored_dataset(store, key, content, path, is_transposed=is_transposed)
+    return StoredArray(dataset, first_row=0, n_samples=dataset.n_rows, **more)
 
 
 def read(reader, array, start=0, stop=None, **more):

@@ -23,6 +23,7 @@ from tests.s3 import rounds
 from tests.storage.stored import assert_same_bits, read, reader_of, stored_array
 
 CHUNK, N_CHUNKS, N_CHANNELS = 1000, 40, 6
+N_DOWN, LONG = 4, 10
 GAP_NBYTES = 64 * 1024
 
 
@@ -39,6 +40,12 @@ def recording():
             file["chunked"][start : start + CHUNK] = samples[start : start + CHUNK]
             file["channels"][start : start + CHUNK] = channels[start : start + CHUNK]
         file["contiguous"] = samples
+        file["down"] = samples.reshape(N_DOWN, -1)
+        file.create_dataset(
+            "chunks down", (N_DOWN, len(samples) // N_DOWN), "<i2", chunks=(2, CHUNK), compression="gzip"
+        )
+        file["chunks down"][...] = samples.reshape(N_DOWN, -1)
+        file["long"] = np.tile(samples, LONG).reshape(2, -1)
     return memory.getvalue(), samples, channels
 
 
@@ -55,7 +62,8 @@ def store(s3):
 
 @pytest.fixture
 def array(s3, store, request):
-    found = stored_array(store, KEY, CONTENT, getattr(request, "param", "chunked"))
+    path = getattr(request, "param", "chunked")
+    found = stored_array(store, KEY, CONTENT, path, is_transposed=path in ("down", "chunks down", "long"))
     s3.clear()
     return found
 
@@ -126,6 +134,58 @@ def test_a_channel_costs_the_chunks_that_hold_it(s3, store, array):
     with h5py.File(io.BytesIO(CONTENT), "r") as file:
         expected = file["channels"].id.get_chunk_info_by_coord((5000, 2)).size
     assert [request.nbytes for request in s3.requests] == [expected]
+
+
+DOWN = SAMPLES.reshape(N_DOWN, -1).T
+
+
+@pytest.mark.parametrize("array", ["long"], indirect=True)
+@pytest.mark.parametrize("channels", [None, (1,), (1, 0)])
+def test_of_contiguous_channels_each_costs_its_own_bytes(s3, store, array, channels):
+    s3.delay_s = 0.05
+    got = read(reader_of(store), array, 100, 400, channels=channels)
+    s3.delay_s = 0
+    whole = np.tile(SAMPLES, LONG).reshape(2, -1).T
+    assert_same_bits(got, whole[100:400] if channels is None else whole[100:400, list(channels)])
+    assert [request.nbytes for request in s3.requests] == [600] * len(channels or (0, 1))
+    assert rounds(s3.requests) == 1
+    assert_only_pinned_ranges(s3)
+
+
+@pytest.mark.parametrize("array", ["down"], indirect=True)
+def test_contiguous_channels_that_are_near_come_together(s3, store, array):
+    assert_same_bits(read(reader_of(store), array, 100, 400), DOWN[100:400])
+    assert [request.nbytes for request in s3.requests] == [(3 * len(DOWN) + 300) * 2]
+
+
+@pytest.mark.parametrize("array", ["down", "long"], indirect=True)
+def test_all_of_contiguous_channels_is_read_once(s3, store, array):
+    read(reader_of(store), array)
+    assert sum(request.nbytes for request in s3.requests) == array.n_samples * array.dataset.row_nbytes
+
+
+@pytest.mark.parametrize("array", ["chunks down"], indirect=True)
+def test_of_channels_down_a_slice_costs_the_chunks_that_hold_it(s3, store, array):
+    reader = reader_of(store)
+    read(reader, array, 0, 1)
+    s3.clear()
+    got = read(reader, array, 5100, 5200, channels=(3, 2))
+    assert_same_bits(got, DOWN[5100:5200, [3, 2]])
+    with h5py.File(io.BytesIO(CONTENT), "r") as file:
+        expected = file["chunks down"].id.get_chunk_info_by_coord((2, 5000)).size
+    assert [request.nbytes for request in s3.requests] == [expected]
+
+
+@pytest.mark.parametrize("array", ["down", "long", "chunks down"], indirect=True)
+@pytest.mark.parametrize("more", [{}, {"points": 8}, {"points": 4, "method": "stride"}, {"channels": (1,)}], ids=str)
+def test_a_plan_of_channels_down_is_what_reading_then_asks(s3, store, array, more):
+    reader = reader_of(store)
+    answer = prepare(array, ReadRequest(Selection(35, 8500), **more), Timings())
+    plan = reader.plan(answer)
+    s3.clear()
+    list(reader.read(answer))
+    asked = sorted(request.range for request in data_requests(s3))
+    assert asked == sorted(f"bytes={part.byte_offset}-{part.end - 1}" for part in plan.ranges)
 
 
 def test_far_chunks_are_fetched_side_by_side(s3, store, array):

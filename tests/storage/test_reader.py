@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage import reader as reading
-from storage.calibration import Calibration
+from storage.calibration import Calibration, Polynomial
 from storage.downsample import Bins, entry_sizes, finest_entry
 from storage.objectstore import ObjectStore
 from tests.storage.stored import assert_same_bits, read, reader_of, stored_array
@@ -54,19 +54,23 @@ def requests(draw):
     if across and draw(st.booleans()):
         channels = tuple(draw(st.lists(st.integers(0, across[0] - 1), min_size=1, unique=True)))
     dtype = draw(st.sampled_from(["<i2", ">i4", "<f4", ">f8", "<u1"]))
-    return n_samples, across, start, stop, method, points, chunks, gains, channels, dtype
+    is_transposed = bool(across) and draw(st.booleans())
+    return n_samples, across, start, stop, method, points, chunks, gains, channels, dtype, is_transposed
 
 
 @given(case=requests())
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 def test_points_are_those_of_the_whole_array(store, window_nbytes, case):
-    n_samples, across, start, stop, method, points, chunks, gains, channels, dtype = case
+    n_samples, across, start, stop, method, points, chunks, gains, channels, dtype, is_transposed = case
     random = np.random.default_rng(n_samples)
     samples = random.integers(0, 200, (n_samples, *across)).astype(dtype)
-    content = content_of(samples, chunks and (chunks, *across))
+    chunk_shape = chunks and (chunks, *across)
+    content = (
+        content_of(samples.T, chunk_shape and chunk_shape[::-1]) if is_transposed else content_of(samples, chunk_shape)
+    )
     store.put("points.h5", content)
     calibration = gains and Calibration(gains, 0.5)
-    array = stored_array(store, "points.h5", content, calibration=calibration)
+    array = stored_array(store, "points.h5", content, calibration=calibration, is_transposed=is_transposed)
     got = read(reader_of(store), array, start, stop, points=points, method=method, channels=channels)
     quantities = samples.astype("f8") * np.array(gains) + 0.5 if gains else samples
     expected = points_of(quantities, method, start, stop, points, n_samples)
@@ -75,6 +79,35 @@ def test_points_are_those_of_the_whole_array(store, window_nbytes, case):
     np.testing.assert_allclose(got, expected, rtol=1e-6)
     if method != "mean" and not gains:
         assert_same_bits(got, expected.astype(np.dtype(dtype).newbyteorder("<")))
+
+
+CURVES = {
+    "a parabola": Polynomial(((1.0, -3.0, 0.5),), (4.0,)),
+    "a falling line": Polynomial(((1.0, -3.0),), (4.0,)),
+    "one each": Polynomial(((0.0, 1.0, 0.25), (5.0, -2.0, 0.0), (0.0, 0.0, -1e-3)), (0.0, 10.0, -3.0)),
+}
+
+
+@pytest.mark.parametrize("method", ["mean", "extrema", "stride"])
+@pytest.mark.parametrize("channels", [None, (2, 0)])
+@pytest.mark.parametrize("curve", CURVES)
+@pytest.mark.parametrize("points", [2, 16, 160])
+def test_points_by_a_polynomial_are_made_of_quantities(store, window_nbytes, curve, channels, method, points):
+    samples = np.random.default_rng(8).integers(-100, 100, (700, 3)).astype("<i4")
+    content = content_of(samples, (50, 2))
+    store.put("curve.h5", content)
+    polynomial = CURVES[curve]
+    array = stored_array(store, "curve.h5", content, calibration=polynomial)
+    got = read(reader_of(store), array, 13, 690, points=points, method=method, channels=channels)
+    quantities = polynomial.apply(samples, None)
+    expected = points_of(quantities, method, 13, 690, points, 700)
+    np.testing.assert_allclose(got, expected if channels is None else expected[:, channels], rtol=1e-12, atol=1e-9)
+    if method != "mean":
+        np.testing.assert_array_equal(got, expected if channels is None else expected[:, channels])
+    assert_same_bits(
+        read(reader_of(store), array, 13, 690, points=points, method=method, scaled=False),
+        read(reader_of(store), stored_array(store, "curve.h5", content), 13, 690, points=points, method=method),
+    )
 
 
 def content_of(samples, chunks=None):
@@ -124,6 +157,16 @@ def test_one_column_of_a_dataset_is_an_array_of_its_own(store):
     store.put("column.h5", content)
     array = stored_array(store, "column.h5", content, column=2)
     assert_same_bits(read(reader_of(store), array, 5, 95), samples[5:95, 2])
+
+
+@pytest.mark.parametrize("chunks", [None, (2, 10)])
+def test_one_row_of_a_dataset_of_channels_down_is_an_array_of_its_own(store, chunks):
+    samples = np.arange(300, dtype="<i2").reshape(3, 100)
+    content = content_of(samples, chunks)
+    store.put("row.h5", content)
+    array = stored_array(store, "row.h5", content, column=2, is_transposed=True)
+    assert array.shape == (100,)
+    assert_same_bits(read(reader_of(store), array, 5, 95), samples[2, 5:95])
 
 
 @pytest.mark.parametrize(("stop", "kept"), [(1000, True), (40_000, False)])

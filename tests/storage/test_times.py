@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.calibration import Calibration
+from storage.calibration import Calibration, Polynomial
 from storage.hdf5 import sidecar
 from storage.objectstore import ObjectStore
 from storage.reader import StoredArray
@@ -123,11 +123,14 @@ def test_times_since_1970_find_themselves(store, unit):
 
 @pytest.mark.parametrize("chunk", [None, 64])
 @pytest.mark.parametrize("stored", ["<i4", ">i8"])
-def test_calibrated_times_are_searched_as_quantities(store, chunk, stored):
+@pytest.mark.parametrize(
+    "calibration",
+    [Calibration((1 / 30_000,), 0.25), Polynomial(((0.25, 1 / 30_000),)), Polynomial(((0.25, 3e-5, 1e-12),), (-1.0,))],
+)
+def test_calibrated_times_are_searched_as_quantities(store, chunk, stored, calibration):
     ticks = np.sort(np.random.default_rng(3).integers(0, 30_000 * 60, 1000)).astype(stored)
-    calibration = Calibration((1 / 30_000,), 0.25)
     axis = axis_of(store, ticks, chunk=chunk, calibration=calibration, run=(100, 900), unit="ms")
-    seconds = ticks[100:900] * (1 / 30_000) + 0.25
+    seconds = calibration.apply(ticks[100:900], None)
     for index in (0, 1, 57, 400, 798, 799):
         time = given_time(axis, index)
         assert (axis.at_or_after(time), axis.at_or_before(time)) == searched(seconds, seconds[index])

@@ -15,12 +15,14 @@ from typing import Any, BinaryIO, cast
 import h5py
 import numpy as np
 
-from storage.errors import Refused
+from storage.errors import Refused, StillWritten
 from storage.hdf5.remote_file import RemoteFile
+from storage.ingest.file_set import FileSet
+from storage.ingest.formats import flat
 from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.found import Found
 from storage.ingest.inspect import check, inspect, told_end
-from storage.ingest.sandbox import findings, walls
+from storage.ingest.sandbox import examples, findings, walls
 from storage.ingest.sandbox.limits import Limits
 from storage.ingest.sandbox.messages import Channel, Closed
 from storage.ranges import ByteRange
@@ -60,6 +62,9 @@ def work(channel: Channel, task: dict[str, Any], beginning: bytes, limits: Limit
     """Parse the file, and send what was found in it, or why it is refused."""
     content = RemoteFile(Asking(channel, beginning), task["nbytes"])
     try:
+        if task["do"] == "inspect several":
+            findings.send(channel, _found_in_several(channel, task, beginning, limits))
+            return
         found = _found(cast(BinaryIO, content), task, Telling(channel))
         content.raise_failure()
         end = told_end(cast(BinaryIO, content))
@@ -67,6 +72,8 @@ def work(channel: Channel, task: dict[str, Any], beginning: bytes, limits: Limit
         if task["do"] == "check" and fit.refusals:
             raise Refused(fit.refusals[-1].reason)
         findings.send(channel, fit)
+    except StillWritten as error:
+        channel.send({"growing": findings.cleaned(str(error), limits.reason_length)})
     except Refused as error:
         channel.send({"refused": findings.cleaned(str(error), limits.reason_length)})
     except MemoryError:
@@ -82,18 +89,32 @@ def _found(content: BinaryIO, task: dict[str, Any], progress: Telling) -> Found:
     return inspect(content, task["name"], PlainOptions(**told), progress)
 
 
+def _found_in_several(channel: Channel, task: dict[str, Any], beginning: bytes, limits: Limits) -> Found:
+    """Return what was found in a recording of several files, made fit to be sent."""
+    asks = [Asking(channel, b"" if number else beginning, number) for number in range(len(task["files"]))]
+    files = FileSet(
+        task["files"][0][0],
+        {name: nbytes for name, nbytes, _ in task["files"]},
+        {name: ask for (name, _, is_read), ask in zip(task["files"], asks, strict=True) if is_read},
+    )
+    found = flat.inspect(files, task["name"])
+    return findings.fit(found, task["nbytes"], limits, files.nbytes)
+
+
 class Asking:
-    """Fetches byte ranges from the parent.
+    """Fetches byte ranges of one file from the parent.
 
     Parameters
     ----------
     channel : Channel
     beginning : bytes
         Of the file, which came with the task.
+    number : int
+        Which file of the recording.
     """
 
-    def __init__(self, channel: Channel, beginning: bytes) -> None:
-        self._channel, self._beginning = channel, beginning
+    def __init__(self, channel: Channel, beginning: bytes, number: int = 0) -> None:
+        self._channel, self._beginning, self._number = channel, beginning, number
 
     def __call__(self, ranges: Sequence[ByteRange]) -> list[bytes | memoryview]:
         """Return the bytes of each range."""
@@ -102,7 +123,8 @@ class Asking:
             if all(part.end <= len(self._beginning) for part in batch):
                 contents += _cut(self._beginning, batch)
                 continue
-            self._channel.send({"read": [[part.byte_offset, part.nbytes] for part in batch]})
+            ranges_asked = [[part.byte_offset, part.nbytes] for part in batch]
+            self._channel.send({"read": [self._number, ranges_asked]})
             contents += self._channel.receive()[1]
         return contents
 
@@ -135,6 +157,10 @@ def warm_up() -> None:
     """Parse small files, so that what is imported at first use is there before the walls are."""
     for encoding in ("ascii", "latin-1", "utf-8", "unicode_escape"):
         codecs.lookup(encoding)
+    for contents in examples.flat():
+        asks = {name: partial(_cut, content) for name, content in contents.items()}
+        files = FileSet(next(iter(contents)), {name: len(content) for name, content in contents.items()}, asks)
+        findings.fit(flat.inspect(files, "warm-up_g0_t0.nidq"), 1, Limits(), files.nbytes)
     for marks in ({}, {"nwb_version": "2", "neurodata_type": np.bytes_(b"NWBFile")}):
         memory = io.BytesIO()
         with h5py.File(memory, "w") as file:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
@@ -33,8 +33,16 @@ def cleaned(text: str, max_length: int, *, lines: bool = False) -> str:
     return written if len(written) <= max_length else written[: max_length - len(CUT)] + CUT
 
 
-def fit(found: Found, file_nbytes: int, limits: Limits) -> Found:
+def fit(found: Found, file_nbytes: int, limits: Limits, several: Mapping[str, int] | None = None) -> Found:
     """Return those findings that the parent will take; what is left out is among their refusals.
+
+    Parameters
+    ----------
+    found : Found
+    file_nbytes : int
+    limits : Limits
+    several : mapping of str to int, optional
+        Lengths of the files of a recording of several, by name.
 
     Raises
     ------
@@ -48,7 +56,8 @@ def fit(found: Found, file_nbytes: int, limits: Limits) -> Found:
     arrays = {path: _with_clean_texts(array, limits) for path, array in found.arrays.items()}
     used = {array.dataset for array in arrays.values()}
     for path, told in found.datasets.items():
-        if path in used and _stands(kept, path, partial(_require_dataset, found, path, told, file_nbytes, limits)):
+        nbytes = file_nbytes if several is None or told.file is None else several[told.file]
+        if path in used and _stands(kept, path, partial(_require_dataset, found, path, told, nbytes, limits)):
             kept.datasets[path] = told
     kept.blocks = {path: blocks for path, blocks in found.blocks.items() if path in kept.datasets}
     for path, array in arrays.items():
@@ -171,6 +180,7 @@ def _dataset(path: str, told: Description) -> dict[str, Any]:
         "chunk_shape": told.chunk_shape,
         "filters": [[step.id, step.values] for step in told.filters],
         "is_inline": told.values is not None,
+        "file": told.file,
     }
 
 

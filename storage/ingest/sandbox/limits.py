@@ -39,6 +39,10 @@ class Limits:
     """JSON of one message; arrays beside it count as output only."""
     chunk_nbytes: int = 128 * MEBIBYTE
     """One chunk of a dataset, decoded."""
+    coefficients: int = 32
+    """Of a polynomial: each costs as much time as reading a sample takes at least."""
+    all_coefficients: int = 1 << 16
+    """Of the polynomials of all channels of an array."""
     row_nbytes: int = 16 * MEBIBYTE
     """One sample of a dataset: reading takes at least one."""
     row_items: int = 1 << 20

@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 
-from storage.errors import Refused, SandboxAway
+from storage.errors import Refused, SandboxAway, StillWritten
+from storage.ingest.file_sets import Member, SetStat
 from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.found import Found
 from storage.ingest.sandbox import walls
@@ -20,7 +21,7 @@ from storage.ingest.sandbox.findings import cleaned
 from storage.ingest.sandbox.limits import Limits
 from storage.ingest.sandbox.messages import Channel, Closed, Garbage, TooLate
 from storage.ingest.sandbox.process import SERVER, Child, ServerGone, ServerProcess
-from storage.ingest.sandbox.serving import Overasked, PinnedFile, pinned
+from storage.ingest.sandbox.serving import OpenedSet, Overasked
 from storage.ingest.sandbox.verified import Findings, Lie
 from storage.objectstore import ObjectStore
 from storage.progress import DatasetProgress, untold
@@ -81,7 +82,7 @@ class Sandbox:
         store : ObjectStore
         url : str
         stat : Stat
-            Which version of the file is meant.
+            Which version of the file is meant; of a recording of several, as ``file_sets.stat`` tells it.
         options : PlainOptions, optional
         progress : DatasetProgress
             Is told how many chunks of which dataset are indexed.
@@ -89,7 +90,9 @@ class Sandbox:
         Raises
         ------
         Refused
-            If it is no HDF5 file, or cannot be parsed within the limits.
+            If it is of no known format, or cannot be parsed within the limits.
+        StillWritten
+            If a recording of several files is not whole yet.
         NotStored, StoreAway
         FileChanged
             If the store has another version of it by now.
@@ -98,7 +101,17 @@ class Sandbox:
         """
         name = cleaned(PurePosixPath(file_name(url)).stem, MAX_NAME)
         told = {"do": "inspect", "name": name, "options": asdict(options or PlainOptions())}
-        return self._run(told, store, url, stat, progress)
+        if not isinstance(stat, SetStat):
+            return self._run(told, store, url, stat, progress)
+        try:
+            found = self._run({"do": "inspect several", "name": name}, store, url, stat, progress)
+        except StillWritten as error:
+            if stat.is_left_alone:
+                raise Refused(f"{error}, and nothing was added for a day") from None
+            raise
+        used = {told.file for told in found.datasets.values()}
+        found.files = {one.name: one for one in stat.members if one.name in used}
+        return found
 
     def check(self, store: ObjectStore, key: str, stat: Stat, progress: DatasetProgress = untold) -> Found:
         """Find the one array in the root of an uploaded file; parameters and exceptions are those of ``inspect``."""
@@ -108,21 +121,23 @@ class Sandbox:
         return found
 
     def _run(self, told: dict[str, Any], store: ObjectStore, name: str, stat: Stat, progress: DatasetProgress) -> Found:
-        task = {**told, "nbytes": stat.nbytes, "limits": asdict(self.limits), "walls": self._raised}
-        with pinned(store, name, stat, self.limits) as file:
-            beginning = file.beginning()
+        members = stat.members if isinstance(stat, SetStat) else (Member(file_name(name), name, stat),)
+        with OpenedSet(store, members, self.limits) as files:
+            told = {**told, "files": [[one.name, one.stat.nbytes, one.is_read] for one in members]}
+            task = {**told, "nbytes": files.nbytes, "limits": asdict(self.limits), "walls": self._raised}
+            beginning = files.beginning()
             for _ in range(2):  # a server that has died is started again, once
                 try:
                     with self.server.new_child() as child:
-                        return self._found(child, task, beginning, file, progress)
+                        return self._found(child, task, beginning, files, progress)
                 except ServerGone:
                     log.warning("the server of the sandbox has ended")
         raise SandboxAway("no process can be started that would parse files; try again later")
 
     def _found(
-        self, child: Child, task: dict[str, Any], beginning: Content, file: PinnedFile, progress: DatasetProgress
+        self, child: Child, task: dict[str, Any], beginning: Content, files: OpenedSet, progress: DatasetProgress
     ) -> Found:
-        """Let one process parse one file; whatever it does instead is a reason to refuse the file."""
+        """Let one process parse one recording; whatever it does instead is a reason to refuse that."""
         limits = self.limits
         channel = Channel(
             child.end,
@@ -134,13 +149,14 @@ class Sandbox:
             channel.send(task, [beginning])
             self._require_walls(channel.receive()[0])
             channel.send({"begin": True})
-            return _listen(channel, Findings(task["nbytes"], limits), file, progress)
+            several = {one.name: one.stat.nbytes for one in files.members} if len(files.members) > 1 else None
+            return _listen(channel, Findings(task["nbytes"], limits, several), files, progress)
         except TooLate:
             raise Refused(f"parsing it takes longer than {limits.wall_s:g} s") from None
         except Closed:
             raise Refused(_ended(child.status(), limits.cpu_s_for(task["nbytes"]))) from None
         except (Garbage, Overasked, Lie) as error:
-            log.warning("the process that parsed %s %s", cleaned(file.name, MAX_NAME), error)
+            log.warning("the process that parsed %s %s", cleaned(files.members[0].name, MAX_NAME), error)
             raise Refused(f"the process that parsed it {error}") from error
 
     def _require_walls(self, told: dict[str, Any]) -> None:
@@ -154,7 +170,7 @@ class Sandbox:
             log.warning("files are parsed without some walls, see docs/security.md: %s", missing)
 
 
-def _listen(channel: Channel, findings: Findings, file: PinnedFile, progress: DatasetProgress) -> Found:
+def _listen(channel: Channel, findings: Findings, files: OpenedSet, progress: DatasetProgress) -> Found:
     """Answer what a process asks for, and take what it finds, until it says that this was all."""
     while True:
         told, parts = channel.receive()
@@ -162,11 +178,13 @@ def _listen(channel: Channel, findings: Findings, file: PinnedFile, progress: Da
         if more or (parts and kind not in ("dataset", "blocks")):
             raise Lie("sent several things as one")
         if kind == "read":
-            channel.send({}, file.answer(told[kind]))
+            channel.send({}, files.answer(told[kind]))
         elif kind == "progress":
             progress(*_progress(told[kind], findings))
         elif kind == "refused":
             raise Refused(findings.prose(told[kind]))
+        elif kind == "growing":
+            raise StillWritten(findings.prose(told[kind]))
         elif kind == "end":
             return findings.found
         else:

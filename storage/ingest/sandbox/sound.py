@@ -8,7 +8,7 @@ from math import isfinite, prod
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.calibration import Calibration
+from storage.calibration import AnyCalibration, Polynomial
 from storage.errors import Refused
 from storage.hdf5.chunk_index import MISSING, grid_of
 from storage.hdf5.file import Description
@@ -34,7 +34,9 @@ def require_name(text: str, what: str, limits: Limits) -> None:
 def require_dataset(told: Description, file_nbytes: int, limits: Limits) -> None:
     """Raise Refused unless a dataset can lie in a file of this length, and be read within limits."""
     _require_form(told, limits)
-    _require_cost(told, file_nbytes, limits)
+    nbytes = prod(told.shape) * told.dtype.itemsize
+    if told.values is None and nbytes > limits.unbacked_nbytes + limits.grows_to * file_nbytes:
+        raise Refused(f"it tells of {nbytes} bytes of samples, which a file of {file_nbytes} bytes cannot hold")
     n_forms = (told.values is not None) + (told.chunk_shape is not None) + (told.byte_offset is not None)
     if n_forms > 1 or (told.chunks is None) != (told.chunk_shape is None):
         raise Refused("it is told to be stored in several ways")
@@ -42,10 +44,8 @@ def require_dataset(told: Description, file_nbytes: int, limits: Limits) -> None
         _require_values(told, told.values, limits)
     elif told.chunk_shape is not None and told.chunks is not None:
         _require_chunks(told, told.chunk_shape, told.chunks, file_nbytes, limits)
-    elif told.byte_offset is not None:
-        nbytes = prod(told.shape) * told.dtype.itemsize
-        if told.byte_offset < 0 or told.byte_offset + nbytes > file_nbytes:
-            raise Refused(f"its samples reach beyond the end of the file ({file_nbytes} bytes)")
+    elif told.byte_offset is not None and (told.byte_offset < 0 or told.byte_offset + nbytes > file_nbytes):
+        raise Refused(f"its samples reach beyond the end of the file ({file_nbytes} bytes)")
     if told.filters and told.chunk_shape is None:
         raise Refused("it has filters but no chunks")
 
@@ -62,28 +62,31 @@ def _require_form(told: Description, limits: Limits) -> None:
         raise Refused("its fill value is not one element")
 
 
-def _require_cost(told: Description, file_nbytes: int, limits: Limits) -> None:
-    """Raise Refused where a small file would make reading large: a sample, a row of chunks, or all of it."""
-    across, size = told.shape[1:], told.dtype.itemsize
-    if len(told.shape) == 2 and told.shape[1] > limits.columns:
-        raise Refused(f"it has {told.shape[1]} columns, more than {limits.columns}; samples go down, channels across")
+def _require_cost(told: Description, axis: int, limits: Limits) -> None:
+    """Raise Refused where a small file would make reading large: one sample, or the chunks that hold it.
+
+    ``axis`` is that along which the samples lie.
+    """
+    across, size = _without(told.shape, axis), told.dtype.itemsize
+    if len(told.shape) == 2 and across[0] > limits.columns:
+        raise Refused(f"it has {across[0]} channels, more than {limits.columns}; samples go down, channels across")
     if prod(across) > limits.row_items:
         raise Refused(f"one of its samples has {prod(across)} numbers, more than {limits.row_items}")
     if prod(across) * size > limits.row_nbytes:
         raise Refused(f"one of its samples has {prod(across) * size} bytes, more than {limits.row_nbytes >> 20} MiB")
     if told.chunk_shape is not None and len(told.chunk_shape) == len(told.shape):
-        lengths = (
-            chunk * -(-length // chunk) for chunk, length in zip(told.chunk_shape[1:], across, strict=True) if chunk
-        )
-        nbytes = min(told.chunk_shape[0], max(told.shape[0], 1)) * prod(lengths) * size
+        chunks_across = _without(told.chunk_shape, axis)
+        lengths = (chunk * -(-length // chunk) for chunk, length in zip(chunks_across, across, strict=True) if chunk)
+        nbytes = min(told.chunk_shape[axis], max(told.shape[axis], 1)) * prod(lengths) * size
         if nbytes > limits.chunk_row_nbytes:
             most = limits.chunk_row_nbytes >> 20
             raise Refused(
                 f"the chunks of one of its samples have {nbytes} bytes, more than {most} MiB; make them smaller"
             )
-    nbytes = prod(told.shape) * size
-    if told.values is None and nbytes > limits.unbacked_nbytes + limits.grows_to * file_nbytes:
-        raise Refused(f"it tells of {nbytes} bytes of samples, which a file of {file_nbytes} bytes cannot hold")
+
+
+def _without(lengths: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    return lengths[:axis] + lengths[axis + 1 :]
 
 
 def _require_values(told: Description, values: NDArray[np.generic], limits: Limits) -> None:
@@ -131,11 +134,21 @@ def require_array(array: FoundArray, told: Description, limits: Limits) -> None:
     require_name(array.source_path, "path", limits)
     require_name(array.name, "name", limits)
     require_name(array.units or "", "unit", limits)
-    if array.first_row < 0 or array.n_samples < 0 or array.first_row + array.n_samples > told.shape[0]:
+    if array.is_transposed and len(told.shape) != 2:
+        raise Refused(f"it has {len(told.shape)} axes, not channels × samples")
+    axis = 1 if array.is_transposed else 0
+    _require_cost(told, axis, limits)
+    if array.first_row < 0 or array.n_samples < 0 or array.first_row + array.n_samples > told.shape[axis]:
         raise Refused("its rows are not all in its dataset")
-    n_channels = told.shape[1] if len(told.shape) == 2 else 1
+    if array.is_transposed and array.n_samples != told.shape[axis]:
+        raise Refused("it is a run of the samples of a dataset of channels × samples, of which only all are served")
+    n_channels = told.shape[1 - axis] if len(told.shape) == 2 else 1
+    if array.columns is not None:
+        if len(told.shape) != 2 or not 0 <= array.columns[0] < array.columns[1] <= n_channels:
+            raise Refused("its channels are not all in its dataset")
+        n_channels = array.columns[1] - array.columns[0]
     if array.calibration is not None:
-        _require_calibration(array.calibration, told, n_channels)
+        _require_calibration(array.calibration, told, n_channels, limits)
     if array.channel_names is not None:
         if len(array.channel_names) != n_channels:
             raise Refused("its channels are not as many as their names")
@@ -143,8 +156,21 @@ def require_array(array: FoundArray, told: Description, limits: Limits) -> None:
             require_name(name, "channel's name", limits)
 
 
-def _require_calibration(told: Calibration, dataset: Description, n_channels: int) -> None:
-    if len(told.gain) not in (1, n_channels) or not all(map(isfinite, (*told.gain, told.offset))):
-        raise Refused("its calibration is not one number, or one for each channel")
+def _require_calibration(told: AnyCalibration, dataset: Description, n_channels: int, limits: Limits) -> None:
     if dataset.dtype.kind not in "biuf":
         raise Refused("its text has a calibration")
+    if isinstance(told, Polynomial):
+        _require_polynomial(told, n_channels, limits)
+    elif len(told.gain) not in (1, n_channels) or not all(map(isfinite, (*told.gain, told.offset))):
+        raise Refused("its calibration is not one number, or one for each channel")
+
+
+def _require_polynomial(told: Polynomial, n_channels: int, limits: Limits) -> None:
+    lengths = {len(row) for row in told.coefficients}
+    if len(told.coefficients) not in (1, n_channels) or len(told.origin) not in (1, n_channels) or len(lengths) != 1:
+        raise Refused("its polynomial is not one, or one for each channel, all of one length")
+    (length,) = lengths
+    if not 1 <= length <= limits.coefficients or length * len(told.coefficients) > limits.all_coefficients:
+        raise Refused(f"its polynomial has {length} coefficients, not 1 to {limits.coefficients}, or too many in all")
+    if not all(map(isfinite, (*told.origin, *(number for row in told.coefficients for number in row)))):
+        raise Refused("its polynomial has coefficients that are not numbers")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from math import isfinite
 from typing import Any, NoReturn
@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 from sqlalchemy import JSON, BigInteger, Float, Integer, String
 
-from storage.calibration import Calibration
+from storage.calibration import AnyCalibration, Calibration, Polynomial
 from storage.catalog.base import Owned, UTCDateTime
 from storage.catalog.models import TYPES
 from storage.errors import Refused
@@ -41,11 +41,13 @@ class Findings:
     ----------
     file_nbytes : int
     limits : Limits
+    several : mapping of str to int, optional
+        Lengths of the files of a recording of several, by name.
     """
 
-    def __init__(self, file_nbytes: int, limits: Limits) -> None:
+    def __init__(self, file_nbytes: int, limits: Limits, several: Mapping[str, int] | None = None) -> None:
         self.found = Found()
-        self._file_nbytes, self._limits = file_nbytes, limits
+        self._file_nbytes, self._limits, self._several = file_nbytes, limits, several
         self._known: set[tuple[str, str]] = set()
         self._n_containers = 0
         self._take = {
@@ -96,9 +98,16 @@ class Findings:
             filters=tuple(Filter(_whole(one), _lengths(values)) for one, values in told["filters"]),
             chunks=np.frombuffer(parts[0], ROW) if parts and not samples else None,
             values=np.frombuffer(parts[0], dtype).reshape(shape) if samples else None,
+            file=told["file"],
         )
-        sound.require_dataset(description, self._file_nbytes, self._limits)
+        sound.require_dataset(description, self._nbytes_of(told["file"]), self._limits)
         self.found.datasets[path] = description
+
+    def _nbytes_of(self, file: Any) -> int:
+        """Return the length of the file that a dataset lies in."""
+        if self._several is None:
+            return self._file_nbytes if file is None else _no("file")
+        return self._several[file] if isinstance(file, str) else _no("file")
 
     def _blocks(self, told: Any, parts: Sequence[memoryview]) -> None:
         (part,) = parts
@@ -109,9 +118,7 @@ class Findings:
 
     def _array(self, told: Any, _: Sequence[memoryview]) -> None:
         self._require_room(self.found.arrays)
-        calibration, names = told["calibration"], told["channel_names"]
-        if calibration is not None:
-            calibration = Calibration(tuple(map(_number, calibration["gain"])), _number(calibration["offset"]))
+        names = told["channel_names"]
         array = FoundArray(
             source_path=self._name(told["source_path"]),
             dataset=told["dataset"],
@@ -119,8 +126,10 @@ class Findings:
             n_samples=_whole(told["n_samples"]),
             first_row=_whole(told["first_row"]),
             units=None if told["units"] is None else self._name(told["units"]),
-            calibration=calibration,
+            calibration=_calibration(told["calibration"]),
             channel_names=None if names is None else [self._name(name) for name in names],
+            is_transposed=_truth(told["is_transposed"]),
+            columns=None if told["columns"] is None else _pair(told["columns"]),
         )
         if array.source_path in self.found.arrays:
             raise ValueError("there are two of it")
@@ -167,6 +176,16 @@ class Findings:
             raise TypeError("a name is no text")
         sound.require_name(text, "name", self._limits)
         return text
+
+
+def _calibration(told: Any) -> AnyCalibration | None:
+    """Return a calibration of whose numbers each is one; how many there may be is looked at where the channels are."""
+    if told is None:
+        return None
+    if "coefficients" in told:
+        rows = tuple(tuple(map(_number, row)) for row in told["coefficients"])
+        return Polynomial(rows, tuple(map(_number, told["origin"])))
+    return Calibration(tuple(map(_number, told["gain"])), _number(told["offset"]))
 
 
 def printable(text: Any, limits: Limits) -> str:
@@ -241,6 +260,17 @@ def _whole(value: Any) -> int:
     if type(value) is not int or not 0 <= value < 2**63:
         raise ValueError("a whole number is none, or too large")
     return value
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("a truth is none")
+    return value
+
+
+def _pair(values: Any) -> tuple[int, int]:
+    first, last = _lengths(values)
+    return first, last
 
 
 def _lengths(values: Any) -> tuple[int, ...]:

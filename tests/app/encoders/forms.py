@@ -21,7 +21,15 @@ INT64 = st.integers(-(2**63), 2**63 - 1)
 FLOATS = st.floats(allow_nan=False)
 ATTRIBUTES = st.dictionaries(
     st.sampled_from(["units", "t_start", "start_index", "method", "channels", "channel_names", "gain", "µ"]),
-    st.one_of(NAMES, INT64, FLOATS, *(st.lists(kind, min_size=1, max_size=5) for kind in (NAMES, INT64, FLOATS))),
+    st.one_of(
+        NAMES,
+        INT64,
+        FLOATS,
+        *(
+            st.lists(kind, min_size=1, max_size=5)
+            for kind in (NAMES, INT64, FLOATS, st.tuples(FLOATS, FLOATS).map(list))
+        ),
+    ),
 )
 
 

@@ -48,9 +48,11 @@ class Case:
     about: str
     runs: list[tuple[int, int]]
     columns: tuple[int, ...] | None
+    is_transposed: bool = False
 
     def __repr__(self):
-        return f"{self.about}: rows {self.runs}, columns {self.columns}"
+        turned = ", channels down" if self.is_transposed else ""
+        return f"{self.about}: rows {self.runs}, columns {self.columns}{turned}"
 
 
 def samples_of(dtype, shape, seed, noisy):
@@ -130,14 +132,15 @@ def cases(draw):
         if resized is not None:
             dataset.resize(resized)
             shape = resized
-    length = shape[0] if shape else 1
+    is_transposed = len(shape) == 2 and draw(st.booleans())
+    length, across = shape[::-1] if is_transposed else (*shape, 1, 1)[:2]
     edges = st.tuples(st.integers(0, length), st.integers(0, length)).map(sorted).map(tuple)
     runs = draw(st.lists(edges, min_size=1, max_size=3))
     columns = None
-    if len(shape) == 2 and shape[1] and draw(st.booleans()):
-        columns = tuple(draw(st.lists(st.integers(0, shape[1] - 1), min_size=1, max_size=5, unique=True)))
+    if len(shape) == 2 and across and draw(st.booleans()):
+        columns = tuple(draw(st.lists(st.integers(0, across - 1), min_size=1, max_size=5, unique=True)))
     about = f"{dtype.str} {shape} {layout}, {written} written, filled {fill}, {libver}, user block {userblock}"
-    return Case(memory.getvalue(), about, runs, columns)
+    return Case(memory.getvalue(), about, runs, columns, is_transposed)
 
 
 def check(store, case):
@@ -145,7 +148,9 @@ def check(store, case):
     key = f"datafiles/{next(number)}.h5"
     store.put(key, case.content)
     expected = expected_of(case.content)
-    array = stored_array(store, key, case.content)
+    array = stored_array(store, key, case.content, is_transposed=case.is_transposed)
+    if case.is_transposed:
+        expected = expected.T
     if case.columns is not None:
         expected = expected[:, list(case.columns)]
     reader = reader_of(store)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import h5py
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from storage.calibration import Calibration, Polynomial
 from storage.hdf5.file import describe
 from storage.ingest import sorted_times
+from storage.ingest.found import Found
 
 unsorted = st.lists(st.one_of(st.integers(0, 9), st.just(np.nan), st.just(np.inf)), max_size=60)
 places = st.integers(0, 60)
@@ -41,3 +44,24 @@ def test_faults_and_blocks_are_those_of_numpy_whatever_the_window(values, cuts, 
             assert fault == "its times are not sorted"
         else:
             assert fault is None
+
+
+@pytest.mark.parametrize(
+    ("calibration", "numbers", "fault"),
+    [
+        (Calibration((0.1,), -3.0), [1, 2, 5], None),
+        (Calibration((-0.1,)), [1, 2, 5], "its times are not sorted"),
+        (Calibration((-0.1,)), [5, 2, 1], None),
+        (Polynomial(((0.0, 0.0, 1.0),)), [1, 2, 5], None),
+        (Polynomial(((0.0, 0.0, 1.0),), (3.0,)), [1, 2, 5], "its times are not sorted"),
+        (Polynomial(((0.0, 1.0, 1e308),)), [1, 2, 5], "2 of its times are not numbers"),
+    ],
+)
+def test_calibrated_times_are_looked_at_as_quantities(calibration, numbers, fault):
+    with h5py.File.in_memory() as file:
+        file["t"] = np.array(numbers)
+        found = Found()
+        path, faults = found.describe_times(file["t"], calibration=calibration)
+        assert faults == [fault]
+        assert found.blocks[path].tolist() == [[numbers[0], numbers[-1]]]
+        assert found.describe_times(file["t"])[1] == [None if numbers[0] == 1 else "its times are not sorted"]

@@ -174,7 +174,7 @@ def go_silent(_):
 
 
 def ask(ranges, channel):
-    channel.send({"read": ranges})
+    channel.send({"read": [0, ranges]})
     channel.receive()
 
 
@@ -197,7 +197,7 @@ LIES = {
     "long_json": partial(raw, struct.pack("<IQ", 1 << 31, 0)),
     "pickle": partial(raw, b"\x80\x04\x95\x1e\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x94\x8c\x06system\x94\x93\x94."),
     "nothing": lambda channel: channel.send({}),
-    "two_things": lambda channel: channel.send({"end": True, "read": [[0, 1]]}),
+    "two_things": lambda channel: channel.send({"end": True, "read": [0, [[0, 1]]]}),
     "ask_beyond_the_end": partial(ask, [[0, 1 << 40]]),
     "ask_before_the_start": partial(ask, [[-1, 1]]),
     "ask_for_nothing": partial(ask, [[0, 0]]),

@@ -195,8 +195,8 @@ class TestSizes:
     @pytest.mark.parametrize(
         ("creation", "reason"),
         [
-            ({"shape": (2, 1 << 28), "dtype": "f8"}, "columns"),
-            ({"shape": (1, 1 << 40), "dtype": "u1"}, "columns"),
+            ({"shape": (2, 1 << 28), "dtype": "f8"}, "channels"),
+            ({"shape": (1, 1 << 33), "dtype": "u1"}, "channels"),
             ({"shape": (3, 1 << 12, 1 << 13), "dtype": "f8"}, "one of its samples"),
             (
                 {"shape": (10, 4096, 4096), "dtype": "i1", "chunks": (1, 4096, 4096)},

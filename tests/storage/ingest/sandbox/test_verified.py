@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import socket
+from contextlib import nullcontext
 from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 import orjson
 import pytest
 
-from storage.calibration import Calibration
+from storage.calibration import Calibration, Polynomial
+from storage.errors import Refused
 from storage.hdf5.chunk_index import MISSING
 from storage.hdf5.file import Description
 from storage.hdf5.filters import Filter
 from storage.hdf5.packed_index import ROW
 from storage.ingest.found import Found, FoundArray, FoundObject, Refusal
-from storage.ingest.sandbox import findings
+from storage.ingest.sandbox import findings, sound
 from storage.ingest.sandbox.limits import Limits
 from storage.ingest.sandbox.messages import Channel
 from storage.ingest.sandbox.verified import Findings, Lie
@@ -38,6 +41,8 @@ def honest():
         "/labels": Description(labels.dtype, (2,), bytes(3), values=labels),
         "/moments": Description(np.dtype("<f8"), (2,), bytes(8), values=np.array([0.5, 1.5])),
     }
+    found.datasets["/turned"] = Description(np.dtype("<i2"), (2, 25), bytes(2), byte_offset=7000)
+    turned = FoundArray("/turned", "/turned", "turned", 25, channel_names=["left", "right"], is_transposed=True)
     found.blocks = {"/times": np.array([[0.0, 1.0]]), "/moments": np.array([[0.5, 1.5]])}
     calibration = Calibration((1.0, 0.5), 0.25)
     found.arrays = {
@@ -45,7 +50,11 @@ def honest():
         "/times": FoundArray("/times", "/times", "times", 25, units="s"),
         "/labels": FoundArray("/labels", "/labels", "labels", 2),
         "/moments": FoundArray("/moments", "/moments", "moments", 2, units="s"),
+        "/curved": FoundArray(
+            "/curved", "/signal", "curved", 25, calibration=Polynomial(((1.0, 2.0, 3.0),), (5.0, 6.0))
+        ),
     }
+    found.arrays["/turned"] = replace(turned, calibration=calibration)
     moment = datetime(2020, 2, 3, 4, 5, 6, tzinfo=UTC)
     annotations = {"a": "ä\nb", "n": 2**63, "x": [1.5, None, {"deep": True}]}
     t_start = {"t_start": 0.0, "t_start_units": "s"}
@@ -68,6 +77,20 @@ def honest():
         ),
         FoundObject(
             "eventarray", "/e", {"annotations": {}}, {"segment": "/"}, {"labels": "/labels", "times": "/moments"}
+        ),
+        FoundObject(
+            "analogsignalarray",
+            "/curved",
+            {"name": None, **t_start, "sampling_rate": 20.0, "sampling_rate_units": "kHz", "annotations": {}},
+            {"segment": "/"},
+            {"signal": "/curved"},
+        ),
+        FoundObject(
+            "analogsignalarray",
+            "/turned",
+            {"name": None, **t_start, "sampling_rate": 20.0, "sampling_rate_units": "kHz", "annotations": {}},
+            {"segment": "/"},
+            {"signal": "/turned"},
         ),
     ]
     return found
@@ -118,6 +141,10 @@ def array(**changes):
     return item("array", 0, **changes)
 
 
+def curved(**changes):
+    return item("array", 4, calibration={"coefficients": [[1.0, 2.0]], "origin": [0.0], **changes})
+
+
 def dataset(**changes):
     return item("dataset", 0, **changes)
 
@@ -154,6 +181,26 @@ FORGED = {
     "a gain for a third channel": array(calibration={"gain": [1.0, 1.0, 1.0], "offset": 0.0}),
     "no gain": array(calibration={"gain": [], "offset": 0.0}),
     "an offset that is none": array(calibration={"gain": [1.0], "offset": None}),
+    "a polynomial that is no list": curved(coefficients=5),
+    "a polynomial of one list": curved(coefficients=[1.0, 2.0]),
+    "a polynomial of nothing": curved(coefficients=[]),
+    "a polynomial of no coefficients": curved(coefficients=[[]]),
+    "a polynomial of a high degree": curved(coefficients=[[1.0] * 33]),
+    "a polynomial for a third channel": curved(coefficients=[[1.0, 2.0]] * 3),
+    "polynomials of two lengths": curved(coefficients=[[1.0, 2.0], [1.0]]),
+    "a polynomial with a text": curved(coefficients=[[1.0, "2"]]),
+    "a polynomial with a truth": curved(coefficients=[[1.0, True]]),
+    "a polynomial with what is no number": curved(coefficients=[[1.0, None]]),
+    "a polynomial without an origin": curved(origin=[]),
+    "a polynomial with an origin for a third channel": curved(origin=[0.0, 0.0, 0.0]),
+    "a polynomial with an origin that is none": curved(origin=[None]),
+    "a polynomial of labels": item("array", 2, calibration={"coefficients": [[1.0]], "origin": [0.0]}),
+    "channels down that are not": array(is_transposed=True),
+    "channels down of one axis": item("array", 1, is_transposed=True),
+    "channels down that are no truth": array(is_transposed=1),
+    "channels down, of which a part is served": item("array", 5, n_samples=24),
+    "channels down, with names for samples": item("array", 5, channel_names=["x"] * 25),
+    "channels down, from the second row on": item("array", 5, first_row=1),
     "too few names of channels": array(channel_names=["a"]),
     "names of channels that are numbers": array(channel_names=[1, 2]),
     "objects": dataset(dtype="|O"),
@@ -284,9 +331,9 @@ def test_more_than_is_allowed_is_a_lie(limits):
 @pytest.mark.parametrize(
     ("change", "path", "left"),
     [
-        (lambda found: found.datasets["/signal"].chunks.__setitem__(0, (9999, 5, 0)), "/signal", 3),
-        (lambda found: found.datasets["/signal"].chunks.__setitem__(0, (9, 9000, 0)), "/signal", 3),
-        (lambda found: found.arrays.update({"/labels": FoundArray("/labels", "/labels", "x" * 3000, 2)}), "/labels", 4),
+        (lambda found: found.datasets["/signal"].chunks.__setitem__(0, (9999, 5, 0)), "/signal", 4),
+        (lambda found: found.datasets["/signal"].chunks.__setitem__(0, (9, 9000, 0)), "/signal", 4),
+        (lambda found: found.arrays.update({"/labels": FoundArray("/labels", "/labels", "x" * 3000, 2)}), "/labels", 6),
         (lambda found: found.objects[0].fields.update(annotations={"a": object()}), "/", 0),
     ],
 )
@@ -321,3 +368,32 @@ def test_more_objects_than_are_taken_refuse_the_file_and_more_refusals_are_summe
         findings.fit(found, FILE_NBYTES, Limits(items=4))
     fit = findings.fit(found, FILE_NBYTES, Limits(refusals=3))
     assert len(fit.refusals) == 3 and "5 in all" in fit.refusals[-1].reason
+
+
+@pytest.mark.parametrize(
+    ("shape", "is_transposed", "limits", "stands"),
+    [
+        ((50, 2), False, {"columns": 4}, True),
+        ((50, 2), True, {"columns": 4}, False),
+        ((2, 50), False, {"columns": 4}, False),
+        ((2, 50), True, {"columns": 4}, True),
+        ((2, 50), True, {"row_nbytes": 4}, True),
+        ((2, 50), True, {"row_nbytes": 3}, False),
+        ((2, 50), False, {"row_nbytes": 4}, False),
+    ],
+)
+def test_what_a_sample_costs_is_looked_at_the_right_way_round(shape, is_transposed, limits, stands):
+    told = Description(np.dtype("<i2"), shape, bytes(2), byte_offset=0)
+    array = FoundArray("/a", "/a", "a", shape[1 if is_transposed else 0], is_transposed=is_transposed)
+    with nullcontext() if stands else pytest.raises(Refused):
+        sound.require_array(array, told, Limits(**limits))
+
+
+@pytest.mark.parametrize(("is_transposed", "stands"), [(True, True), (False, False)])
+def test_the_chunks_of_a_sample_are_looked_at_the_right_way_round(is_transposed, stands):
+    shape, chunk_shape = (4, 1000), (1, 100)
+    rows = np.zeros(40, ROW)
+    told = Description(np.dtype("<i2"), shape, bytes(2), chunk_shape=chunk_shape, chunks=rows)
+    array = FoundArray("/a", "/a", "a", shape[1 if is_transposed else 0], is_transposed=is_transposed)
+    with nullcontext() if stands else pytest.raises(Refused, match="the chunks of one of its samples"):
+        sound.require_array(array, told, Limits(chunk_row_nbytes=4 * 100 * 2))
