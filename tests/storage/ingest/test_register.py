@@ -11,6 +11,7 @@ from storage.ingest.register import files_at
 from tests.archive import Archive
 
 RATE = {"sampling_rate": (1000.0, "Hz")}
+FALL = "its times are not sorted: number 1, counted from 0, is earlier than number 0"
 
 
 @pytest.fixture
@@ -142,10 +143,10 @@ class TestNwb:
         assert outcome.state == "registered"
         assert outcome.counts == {"block": 1, "segment": 1, "unit": 1, "spiketrain": 1}
         assert sorted((refusal.path, refusal.reason) for refusal in outcome.refusals) == [
-            ("/processing/deep/er/a", "its times are not sorted"),
-            ("/processing/deep/er/b", "its times are not sorted"),
-            ("/units[0]", "its times are not sorted"),
-            ("/units[1]", "1 of its times are not numbers"),
+            ("/processing/deep/er/a", FALL),
+            ("/processing/deep/er/b", FALL),
+            ("/units[0]", FALL),
+            ("/units[1]", "1 of its times are not numbers; the first is number 1, counted from 0"),
         ]
         again = archive.register(tmp_path / "partly.nwb")
         assert again.state == "unchanged" and len(again.refusals) == 4
