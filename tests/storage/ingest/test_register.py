@@ -300,7 +300,9 @@ class TestHostileNwb:
             group["b/data"] = h5py.SoftLink("/nowhere")
 
         refusals, _ = self.served(archive, tmp_path / "x.nwb", change)
-        assert "lies in another file" in refusals["/processing/deep/er/a"]
+        sentence = "data lie in {}, which this file links to; register that file"
+        assert refusals["/processing/deep/er/a"] == "its " + sentence.format("other.h5")
+        assert refusals["/processing/deep/er/outside"] == "its " + sentence.format("/etc/passwd")
 
     def test_names_and_texts_of_any_kind(self, archive, tmp_path):
         def change(file):
