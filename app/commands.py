@@ -124,7 +124,8 @@ def register_files(
     """Register NWB and HDF5 files, folders of them, or s3:// prefixes, in place."""
     if sampling_rate is not None and sampling_rate[0] <= 0:
         raise click.BadParameter(f"{sampling_rate[0]} is not positive", param_hint="--sampling-rate")
-    options = Options(owner, safety_level, PlainOptions(sampling_rate, t_start, units), default_safety_level)
+    plain, shown = PlainOptions(sampling_rate, t_start, units), services().settings.show_subject
+    options = Options(owner, safety_level, plain, default_safety_level, show_subject=shown)
     files = _files(services(), places)
     if not files:
         raise click.ClickException("nothing could be registered")
@@ -154,7 +155,8 @@ def demo() -> None:
                 write_demo(path, progress=show)
             except (OSError, RuntimeError) as error:  # h5py tells a full disk as either
                 raise click.ClickException(f"the demo recording cannot be written to {path}: {error}") from error
-    registering.register_files(services(), [f"file://{path}"], Options(safety_level=PUBLIC))
+    options = Options(safety_level=PUBLIC, show_subject=services().settings.show_subject)
+    registering.register_files(services(), [f"file://{path}"], options)
 
 
 @click.command("welcome")
