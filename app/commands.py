@@ -154,6 +154,7 @@ def register_files(
         safety_level,
         PlainOptions(sampling_rate, t_start, units, {} if no_map else mapping),
         default_safety_level,
+        show_subject=services().settings.show_subject,
     )
     files = _files(services(), places)
     if not files:
@@ -184,7 +185,8 @@ def demo() -> None:
                 write_demo(path, progress=show)
             except (OSError, RuntimeError) as error:  # h5py tells a full disk as either
                 raise click.ClickException(f"the demo recording cannot be written to {path}: {error}") from error
-    registering.register_files(services(), [f"file://{path}"], Options(safety_level=PUBLIC))
+    options = Options(safety_level=PUBLIC, show_subject=services().settings.show_subject)
+    registering.register_files(services(), [f"file://{path}"], options)
 
 
 @click.command("welcome")

@@ -55,6 +55,8 @@ class Settings:
     """What parsing one file may cost."""
     sandbox_required: bool
     """Whether nothing is parsed where Linux cannot refuse calls and files."""
+    show_subject: bool
+    """Whether what files say of the subject is told to all who may read a recording."""
     limits: Limits
     """What uploads may take; the lease also of jobs."""
     s3_public_url: str | None
@@ -74,8 +76,9 @@ class Settings:
             ``EPHYSTORE_THREADS`` (16), ``EPHYSTORE_JOB_THREADS`` (one more than processors),
             ``EPHYSTORE_LEASE_S`` (60), ``EPHYSTORE_TRUSTED_PROXIES`` (0), ``EPHYSTORE_SECURE_COOKIES`` (0),
             ``EPHYSTORE_SANDBOX_MEMORY_MB`` (1024), ``EPHYSTORE_SANDBOX_CPU_S`` (60),
-            ``EPHYSTORE_SANDBOX_WALL_S`` (600), ``EPHYSTORE_SANDBOX_REQUIRE`` (0), ``EPHYSTORE_MAX_UPLOAD_GB`` (100),
-            ``EPHYSTORE_MAX_REQUEST_GB`` (10), ``EPHYSTORE_QUOTA_GB`` (1000) and ``EPHYSTORE_S3_PUBLIC_URL``.
+            ``EPHYSTORE_SANDBOX_WALL_S`` (600), ``EPHYSTORE_SANDBOX_REQUIRE`` (0), ``EPHYSTORE_SHOW_SUBJECT`` (0),
+            ``EPHYSTORE_MAX_UPLOAD_GB`` (100), ``EPHYSTORE_MAX_REQUEST_GB`` (10), ``EPHYSTORE_QUOTA_GB`` (1000) and
+            ``EPHYSTORE_S3_PUBLIC_URL``.
         """
         _switch(variables, "EPHYSTORE_S3_ANONYMOUS")
         n_processes = max(1, _whole(variables, "EPHYSTORE_WORKERS", max(2, processors())))
@@ -98,6 +101,7 @@ class Settings:
                 wall_s=_whole(variables, "EPHYSTORE_SANDBOX_WALL_S", 600),
             ),
             sandbox_required=_switch(variables, "EPHYSTORE_SANDBOX_REQUIRE"),
+            show_subject=_switch(variables, "EPHYSTORE_SHOW_SUBJECT"),
             limits=Limits(
                 max_nbytes=_whole(variables, "EPHYSTORE_MAX_UPLOAD_GB", 100) * GIGABYTE,
                 max_request_nbytes=_whole(variables, "EPHYSTORE_MAX_REQUEST_GB", 10) * GIGABYTE,

@@ -19,6 +19,8 @@ class NeoObject(Owned):
     array_fields: ClassVar[tuple[str, ...]] = ()
     """Fields that are a datafile; all of one object are sliced alike."""
     parent_fields: ClassVar[tuple[str, ...]] = ()
+    several_parents: ClassVar[tuple[str, ...]] = ()
+    """Those of the types of parents of which an object can have more than one."""
     time_field: ClassVar[str | None] = None
     """The array field by which a time window selects, on irregular axes."""
 
@@ -119,7 +121,7 @@ class Unit(NeoObject, Named, Base):
     """A neuron, or what a sorter took for one."""
 
     __tablename__ = type_name = "unit"
-    parent_fields = ("recordingchannel",)
+    parent_fields = several_parents = ("recordingchannel",)
     recordingchannels: Mapped[list[RecordingChannel]] = relationship(secondary=unit_recordingchannel, lazy="selectin")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from storage.calibration import AnyCalibration
 from storage.errors import Refused, StillWritten
-from storage.hdf5.file import Description, describe
+from storage.hdf5.file import MAX_INLINE_NBYTES, Description, describe
 from storage.ingest import sorted_times
 from storage.ingest.file_sets import Member
 from storage.progress import DatasetProgress, untold
@@ -81,10 +81,17 @@ class FoundObject:
     """Where in the file; unique among its objects of this type."""
     fields: dict[str, Any]
     """Columns of its table."""
-    parents: dict[str, str] = field(default_factory=dict)
-    """``source_path`` of each parent, by its type."""
+    parents: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+    """``source_path`` of each parent, by its type; a tuple of them where the type can have several."""
     arrays: dict[str, str] = field(default_factory=dict)
     """``source_path`` of each array, by its field."""
+    noted: dict[str, str] = field(default_factory=dict)
+    """``source_path`` of arrays that annotations of these names, dictionaries, will tell the datafile of."""
+
+    def parent_keys(self) -> set[tuple[str, str]]:
+        """Return type and ``source_path`` of all parents."""
+        listed = {name: (paths,) if isinstance(paths, str) else paths for name, paths in self.parents.items()}
+        return {(name, path) for name, paths in listed.items() for path in paths}
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +188,37 @@ class Found:
         return path, known[2]
 
     def make(self, path: str, values: NDArray[np.generic], file: str | None = None) -> str:
-        """Describe an array that the file only implies; the sidecar will hold it."""
+        """Describe an array that the file only implies; the sidecar will hold it.
+
+        Raises
+        ------
+        Refused
+            If it is too large for that, or the file has a dataset of this name.
+        """
+        if values.nbytes > MAX_INLINE_NBYTES:
+            raise Refused(f"{values.nbytes} bytes would have to be stored beside it, which are too many")
+        if self._owners.setdefault(path, path) != path:
+            raise Refused(f"a dataset has the name {path} already")
         self.datasets[path] = Description(
             values.dtype, values.shape, bytes(values.dtype.itemsize), values=np.ascontiguousarray(values), file=file
         )
         return path
+
+    def make_times(self, path: str, times: NDArray[np.generic]) -> str:
+        """Describe sorted times that the file only implies, or has in another order."""
+        self.make(path, times)
+        self.blocks[path] = sorted_times.blocks_of(times)
+        return path
+
+    def reshape(self, path: str, shape: tuple[int, ...], chunk_shape: tuple[int, ...] | None) -> str:
+        """Describe a described dataset as one of another shape that has the same bytes in the same order."""
+        own = f"{path}{list(shape)}"
+        if self._owners.setdefault(own, own) != own:
+            raise Refused(f"a dataset has the name {own} already")
+        told = self.datasets[path]
+        values = None if told.values is None else told.values.reshape(shape)
+        self.datasets[own] = replace(told, shape=shape, chunk_shape=chunk_shape, values=values)
+        return own
 
     def add_array(self, array: FoundArray) -> str:
         """Add an array, once; return the ``source_path`` that it goes by.

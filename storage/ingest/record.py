@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import func, select
@@ -14,6 +14,9 @@ from storage.catalog.base import ACTIVE, ARCHIVED, new_guid, now
 from storage.catalog.files import Datafile, StoredFile
 from storage.catalog.models import TYPES
 from storage.ingest.found import Found, FoundArray, FoundObject
+
+SHARED = {name for model in TYPES.values() for name in model.several_parents}
+"""Types of which an object can have several parents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class Recording:
     safety_level: int
     content_changed: bool
     """Whether the file itself is another than when it was written last."""
+    _shared: dict[tuple[str, str], Any] = field(default_factory=dict)
+    """Rows that others have among several parents."""
 
     def write(self, found: Found, sidecars: Mapping[str, Sidecar | None]) -> None:
         """Write all findings: rows that are there already are changed, those of what has gone are archived."""
@@ -87,12 +92,20 @@ class Recording:
         ids: Mapping[tuple[str, str], int],
     ) -> int:
         columns = {"source_path": found.source_path, **found.fields}
-        columns |= {f"{parent}_id": ids[parent, path] for parent, path in found.parents.items()}
+        if found.noted:
+            columns["annotations"] = _with_datafiles(found, datafiles)
+        columns |= {f"{parent}_id": ids[parent, path] for parent, path in found.parents.items() if type(path) is str}
         columns |= {f"{name}_id": datafiles[path] for name, path in found.arrays.items()}
         row = row or self._new(TYPES[found.type_name])
+        for parent in type(row).several_parents:
+            rows = [self._shared[parent, path] for path in found.parents.get(parent, ())]
+            if {one.id for one in rows} != {one.id for one in getattr(row, f"{parent}s")}:
+                columns[f"{parent}s"] = rows
         changed = self._update(row, columns, self.content_changed and bool(found.arrays))
         if changed:
             self.session.flush()
+        if found.type_name in SHARED:
+            self._shared[found.type_name, found.source_path] = row
         return int(row.id)
 
     def _known(self, model: type[Any]) -> dict[str, Any]:
@@ -138,6 +151,13 @@ def count(session: Session, file: StoredFile) -> dict[str, int]:
         if n_objects:
             counts[type_name] = n_objects
     return counts
+
+
+def _with_datafiles(found: FoundObject, datafiles: Mapping[str, int]) -> dict[str, Any]:
+    """Return the annotations of an object, with the ids of the arrays that some of them are about."""
+    annotations: dict[str, Any] = found.fields["annotations"]
+    noted = {name: {**annotations[name], "datafile": datafiles[path]} for name, path in found.noted.items()}
+    return {**annotations, **noted}
 
 
 def _times_of(found: Found) -> set[str]:

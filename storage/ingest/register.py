@@ -15,15 +15,16 @@ from sqlalchemy.orm import Session
 from storage.catalog import find, leftovers, short_indices
 from storage.catalog.base import PRIVATE, User
 from storage.catalog.files import StoredFile
-from storage.errors import FileChanged, NotStored, SandboxAway, StillWritten, StorageError, StoreAway
+from storage.errors import FileChanged, NotStored, Refused, SandboxAway, StillWritten, StorageError, StoreAway
 from storage.ingest import file_sets, record, sidecars
+from storage.ingest.formats import nwb_session
 from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.found import Found, Refusal
 from storage.ingest.inspect import SUFFIXES
 from storage.ingest.sandbox.sandbox import sandbox
 from storage.objectstore import ObjectStore
 from storage.progress import DatasetProgress, Stopped, untold
-from storage.stores.backend import Stat, file_name
+from storage.stores.backend import Stat, file_name, is_one_recording
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,8 @@ class Options:
     plain: PlainOptions = field(default_factory=PlainOptions)
     default_safety_level: int = PRIVATE
     """Where none was ever told."""
+    show_subject: bool = False
+    """Whether what files say of animals and people is told to all who may read a recording."""
 
     def as_json(self) -> dict[str, Any]:
         """Return these options as a JSON column has them."""
@@ -47,6 +50,8 @@ class Options:
             del told["default_safety_level"]
         if self.plain.mapping is None:  # as it was before there were mapping files
             del told["plain"]["mapping"]
+        if not self.show_subject:
+            del told["show_subject"]
         return told
 
     @classmethod
@@ -54,7 +59,8 @@ class Options:
         """Return the options that ``as_json`` told."""
         plain = {name: _quantity_or_text(value) for name, value in told.get("plain", {}).items()}
         default = told.get("default_safety_level", PRIVATE)
-        return cls(told.get("owner"), told.get("safety_level"), PlainOptions(**plain), default)
+        shown = told.get("show_subject", False)
+        return cls(told.get("owner"), told.get("safety_level"), PlainOptions(**plain), default, shown)
 
     def over(self, before: Mapping[str, Any]) -> Options:
         """Return these options, completed by those that a file was registered with before."""
@@ -64,7 +70,8 @@ class Options:
         }
         plain["mapping"] = plain["mapping"] or None
         safety_level = self.safety_level or known.safety_level or self.default_safety_level
-        return Options(self.owner or known.owner, safety_level, PlainOptions(**plain))
+        owner = self.owner or known.owner
+        return Options(owner, safety_level, PlainOptions(**plain), show_subject=self.show_subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,8 @@ def url_of(path_or_url: str) -> str:
 def files_at(store: ObjectStore, path_or_url: str) -> list[str]:
     """Return the URLs of a file, or of the files below a folder or prefix that may hold recordings.
 
+    A folder that is one recording, which none here is read from, is told once, so that it is refused once.
+
     Raises
     ------
     NotStored
@@ -107,9 +116,12 @@ def files_at(store: ObjectStore, path_or_url: str) -> list[str]:
     """
     url = url_of(path_or_url)
     files = store.list(url)
+    if files == [f"{url.rstrip('/')}/"]:
+        return files
     if files == [url]:
         return [file_sets.main_of(store, url)]
-    recordings = [file for file in files if file.lower().endswith(SUFFIXES)] + file_sets.mains(files)
+    recordings = [file for file in files if file.lower().endswith(SUFFIXES) or is_one_recording(file)]
+    recordings += file_sets.mains(files)
     if not recordings:
         known = " or ".join((*SUFFIXES, *file_sets.KINDS))
         raise NotStored(f"{path_or_url} holds {len(files)} files, none of them {known}")
@@ -153,6 +165,8 @@ def register(
 
 
 def _register(store: ObjectStore, engine: Engine, url: str, options: Options, progress: DatasetProgress) -> Outcome:
+    if is_one_recording(url):
+        raise Refused("it is a Zarr store, a folder of many files; only recordings in HDF5 files are read")
     stat = file_sets.stat(store, url)
     with Session(engine) as session:
         known = find.stored_file(session, url)
@@ -162,6 +176,8 @@ def _register(store: ObjectStore, engine: Engine, url: str, options: Options, pr
             if all(_is_stored(store, key) for key in find.sidecars(session, known.id)):
                 return Outcome(url, "unchanged", record.count(session, known), refusals)
     found = sandbox().inspect(store, url, stat, options.plain, progress)
+    if not options.show_subject:
+        nwb_session.without_subject(found)
     if file_sets.stat(store, url) != stat:
         raise FileChanged(f"{file_name(url)} was changed while it was read; register it again")
     if known is None and not found.objects:

@@ -76,6 +76,12 @@ def _quantities(numbers: NDArray[Any], calibration: AnyCalibration) -> NDArray[A
     return calibration.apply(numbers, None).astype(quantity_dtype(numbers.dtype))
 
 
+def blocks_of(times: NDArray[Any]) -> NDArray[np.generic]:
+    """Return first and last value of each block of times that no file has; shape (n_blocks, 2)."""
+    starts = np.arange(0, len(times), BLOCK_ROWS)
+    return np.stack([times[starts], times[np.minimum(starts + BLOCK_ROWS, len(times)) - 1]], axis=1)
+
+
 def _rows_per_block(description: Description) -> int:
     return description.chunk_shape[0] if description.chunk_shape else BLOCK_ROWS
 
@@ -102,16 +108,16 @@ def _windows(
 def _faults(ends: NDArray[np.int64], falls: NDArray[np.int64], odd: NDArray[np.int64]) -> list[str | None]:
     """Say of each run what is wrong with it; ``falls`` are rows whose time is before that of the row above."""
     starts = np.concatenate([[0], ends])[:-1]
-    n_falls = np.searchsorted(falls, ends) - np.searchsorted(falls, starts, side="right")
-    n_odd = np.searchsorted(odd, ends) - np.searchsorted(odd, starts)
-    return [
-        f"{n_odd[run]} of its times are not numbers"
-        if n_odd[run] > 0
-        else "its times are not sorted"
-        if n_falls[run] > 0
-        else None
-        for run in range(len(ends))
-    ]
+    first_fall, first_odd = np.searchsorted(falls, starts, side="right"), np.searchsorted(odd, starts)
+    n_falls, n_odd = np.searchsorted(falls, ends) - first_fall, np.searchsorted(odd, ends) - first_odd
+    faults: list[str | None] = [None] * len(ends)
+    for run in np.flatnonzero(n_falls > 0).tolist():
+        place = falls[first_fall[run]] - starts[run]
+        faults[run] = f"its times are not sorted: number {place}, counted from 0, is earlier than number {place - 1}"
+    for run in np.flatnonzero(n_odd > 0).tolist():
+        place = odd[first_odd[run]] - starts[run]
+        faults[run] = f"{n_odd[run]} of its times are not numbers; the first is number {place}, counted from 0"
+    return faults
 
 
 def _joined(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -11,7 +11,17 @@ import fsspec
 
 from storage.errors import FileChanged, NotStored, StoreAway
 from storage.ranges import MAX_RANGE_NBYTES, ByteRange
-from storage.stores.backend import Content, Part, Pieces, Stat, exactly, file_name, made_for, require_parts
+from storage.stores.backend import (
+    Content,
+    Part,
+    Pieces,
+    Stat,
+    exactly,
+    file_name,
+    is_one_recording,
+    made_for,
+    require_parts,
+)
 
 VERSIONS = ("ETag", "etag", "version", "mtime", "LastModified", "modified", "created")
 """What the file systems of fsspec call what changes with the content, best first."""
@@ -155,11 +165,22 @@ class AnyStore:
     def list(self, location: str) -> list[str]:
         """Return the file itself, or all files below a folder."""
         top = self._path(location)
-        found = sorted(self._files.find(top))
+        if is_one_recording(location) and self._files.isdir(top):
+            return [f"{location.rstrip('/')}/"]
+        found = sorted(self._walk(top) if self._files.isdir(top) else self._files.find(top))
         if not found:
             raise NotStored(f"{file_name(location)} is not in the store")
         # A file system has its own spelling of paths; the caller gets the one that was asked with.
         return [location.rstrip("/") + str(path).removeprefix(top) for path in found]
+
+    def _walk(self, top: str) -> Iterator[str]:
+        """Yield the paths of all files below a folder, and of folders that are one recording."""
+        for parent, folders, files in self._files.walk(top, detail=True):
+            yield from (f"{parent}/{name}" for name in files if name)
+            for name in list(folders):
+                if is_one_recording(name):
+                    del folders[name]
+                    yield f"{parent}/{name}/"
 
     def _path(self, location: str) -> str:
         """Return what the file system calls a location."""

@@ -13,6 +13,9 @@ from storage.ranges import ByteRange
 Content = bytes | memoryview
 """What was fetched; read-only."""
 
+ONE_RECORDING = ".zarr"
+"""How folders end that are one recording of many files; a list has each once, with a slash, and no file of it."""
+
 Pieces = Iterable[bytes]
 """The bytes of a file or part, in order, some at a time."""
 
@@ -48,7 +51,7 @@ class Reading(Protocol):
         """Return size and pin."""
 
     def list(self, location: str) -> list[str]:
-        """Return the locations of the file or of all files below a folder or prefix, sorted."""
+        """Return the locations of the file or of all files below a folder or prefix, sorted; see ``ONE_RECORDING``."""
 
 
 class Writing(Protocol):
@@ -85,6 +88,18 @@ class Writing(Protocol):
 def file_name(name: str) -> str:
     """Return the last part of a key or URL: what may be shown to a caller of where a file lies."""
     return posixpath.basename(name.rstrip("/")) or name
+
+
+def recording_above(location: str, top: str) -> str | None:
+    """Return the folder, with a slash, that a file below ``top`` is a part of, if that is one recording."""
+    below = location.removeprefix(top)
+    place = f"{below}/".lower().find(f"{ONE_RECORDING}/")
+    return None if place < 0 else f"{location[: len(location) - len(below) + place + len(ONE_RECORDING)]}/"
+
+
+def is_one_recording(location: str) -> bool:
+    """Whether a location is that of a folder that is one recording."""
+    return location.rstrip("/").lower().endswith(ONE_RECORDING)
 
 
 def made_for(hidden: str) -> str:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from storage.errors import FileChanged, NotStored, StoreAway, StoreFull
 from storage.ranges import ByteRange
 from storage.stores import folder_parts
-from storage.stores.backend import Content, Part, Pieces, Stat, file_name, made_for
+from storage.stores.backend import Content, Part, Pieces, Stat, file_name, is_one_recording, made_for
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -117,7 +117,9 @@ class Folder:
             if not path.is_dir():
                 path.stat()
                 return [location]
-            return sorted(str(found) for found in _walk(path))
+            if is_one_recording(location):
+                return [f"{location.rstrip('/')}/"]
+            return sorted(_walk(path))
 
 
 def _opened(location: str) -> BinaryIO:
@@ -129,14 +131,15 @@ def _opened(location: str) -> BinaryIO:
     return open(descriptor, "rb", buffering=0)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path) -> Iterator[str]:
     """Yield all regular files below a folder but hidden ones, without following links to folders."""
     for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (f"{Path(parent, name)}/" for name in folders if is_one_recording(name) and name[0] != ".")
+        folders[:] = [name for name in folders if not name.startswith(".") and not is_one_recording(name)]
         for name in files:
             path = Path(parent, name)
             if not name.startswith(".") and path.is_file():
-                yield path
+                yield str(path)
 
 
 def _made_for(path: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from fsspec.asyn import sync
 
 from storage.errors import FileChanged, NotStored, StoreAway
 from storage.ranges import ByteRange
-from storage.stores.backend import Content, Stat, file_name
+from storage.stores.backend import Content, Stat, file_name, is_one_recording, recording_above
 
 T = TypeVar("T")
 
@@ -28,6 +28,9 @@ CLIENT = {
     "max_pool_connections": 128,
 }
 """A store that never says anything is given up after 14 s, one where nobody listens at once."""
+
+LAST = "\U0010ffff"
+"""Follows whatever a key can go on with."""
 
 GONE = {"404", "NoSuchKey", "NoSuchBucket"}
 OTHER_FILE = {"412", "PreconditionFailed", "416", "InvalidRange"}
@@ -75,10 +78,38 @@ class S3fs:
 
     def list(self, location: str) -> list[str]:
         """Return the file itself, or all keys below a prefix."""
-        found = _named_errors(file_name(location), lambda: self._files.find(location.rstrip("/")))
+        found = _named_errors(file_name(location), lambda: sync(self._files.loop, self._list, location.rstrip("/")))
         if not found:
+            if location.rstrip("/").partition("/")[2] and self._is_file(location):
+                return [location.rstrip("/")]
             raise NotStored(f"s3://{location} holds no file")
-        return sorted(str(path) for path in found if not str(path).endswith("/"))
+        return sorted(found)
+
+    def _is_file(self, location: str) -> bool:
+        try:
+            return self.stat(location.rstrip("/")).nbytes >= 0
+        except NotStored:
+            return False
+
+    async def _list(self, top: str) -> set[str]:
+        """Return all keys below a prefix, page by page; what is one recording is passed over after its first key."""
+        bucket, _, prefix = top.partition("/")
+        found: set[str] = set()
+        below = f"{prefix}/" if prefix else ""
+        more: dict[str, Any] = {"MaxKeys": 1} if is_one_recording(top) else {}
+        while True:
+            page = await self._files._call_s3("list_objects_v2", Bucket=bucket, Prefix=below, **more)
+            if is_one_recording(top):
+                return {f"{top}/"} if page.get("Contents") else found
+            recording = None
+            for one in page.get("Contents", ()):
+                location = f"{bucket}/{one['Key']}"
+                recording = recording_above(location, top)
+                found |= {recording or location} if recording or not location.endswith("/") else set()
+            if not page.get("IsTruncated"):
+                return found
+            after = page["Contents"][-1]["Key"] if recording is None else f"{recording.partition('/')[2]}{LAST}"
+            more = {"StartAfter": after}
 
 
 def _named_errors(name: str, ask: Callable[[], T]) -> T:

@@ -193,6 +193,7 @@ def test_an_index_that_was_lost_is_made_anew(archive, run):
         ("EPHYSTORE_S3_CLIENT", "boto3"),
         ("EPHYSTORE_SANDBOX_CPU_S", "1e3"),
         ("EPHYSTORE_SANDBOX_REQUIRE", "yes"),
+        ("EPHYSTORE_SHOW_SUBJECT", "mouse"),
         ("EPHYSTORE_DATABASE_URL", "mysql://x"),
         ("EPHYSTORE_STORE_URL", "/a/folder"),
     ],

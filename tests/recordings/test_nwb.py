@@ -47,8 +47,8 @@ def objects(archive):
     found = {}
     for type_name in LISTS:
         for one in archive.get(f"/electrophysiology/{type_name}/?max_results=1000").json["selected"]:
-            segment = archive.fields(one["fields"]["segment"])
-            found[segment["name"], one["fields"]["annotations"]["nwb_path"]] = one["fields"]
+            block = archive.fields(archive.fields(one["fields"]["segment"])["block"])
+            found[block["name"], one["fields"]["annotations"]["nwb_path"]] = one["fields"]
     return found
 
 

@@ -102,7 +102,7 @@ def _keep_objects(found: Found, kept: Found, limits: Limits) -> None:
     """Keep those objects whose parents and arrays are kept."""
     there: set[tuple[str, str]] = set()
     for one in found.objects:
-        if not all(parent in there for parent in one.parents.items()):
+        if not one.parent_keys() <= there:
             continue
         if not all(path in kept.arrays for path in one.arrays.values()):
             continue
@@ -114,8 +114,9 @@ def _keep_objects(found: Found, kept: Found, limits: Limits) -> None:
 
 def _leave_out_remains(found: Found, kept: Found) -> None:
     """Leave out arrays all of whose objects were left out, and what only these needed."""
-    needed = {path for one in kept.objects for path in one.arrays.values()}
-    for path in {path for one in found.objects for path in one.arrays.values()} - needed:
+    needed = {path for one in kept.objects for path in (*one.arrays.values(), *one.noted.values())}
+    told = {path for one in found.objects for path in (*one.arrays.values(), *one.noted.values())}
+    for path in told - needed:
         kept.arrays.pop(path, None)
     datasets = {array.dataset for array in kept.arrays.values()}
     kept.datasets = {path: told for path, told in kept.datasets.items() if path in datasets}
@@ -124,7 +125,8 @@ def _leave_out_remains(found: Found, kept: Found) -> None:
 
 def _keep_object(kept: Found, one: FoundObject, limits: Limits) -> None:
     sound.require_name(one.source_path, "path", limits)
-    fit_one = replace(one, fields={name: _plain(value, limits) for name, value in one.fields.items()})
+    noted = {name: path for name, path in one.noted.items() if path in kept.arrays}
+    fit_one = replace(one, fields={name: _plain(value, limits) for name, value in one.fields.items()}, noted=noted)
     if len(orjson.dumps(_object(fit_one))) > limits.message_nbytes:
         raise Refused(f"its annotations are longer than {limits.message_nbytes >> 20} MiB")
     kept.objects.append(fit_one)
@@ -191,6 +193,7 @@ def _object(one: FoundObject) -> dict[str, Any]:
         "fields": one.fields,
         "parents": one.parents,
         "arrays": one.arrays,
+        "noted": one.noted,
     }
 
 

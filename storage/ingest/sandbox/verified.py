@@ -141,9 +141,8 @@ class Findings:
         self._require_room(self.found.objects)
         model = TYPES[told["type_name"]]
         key = told["type_name"], self._name(told["source_path"])
-        parents, arrays = dict(told["parents"]), dict(told["arrays"])
-        if key in self._known or not set(parents.items()) <= self._known or not set(parents) <= {*model.parent_fields}:
-            raise ValueError("its parents")
+        parents = {name: _parent(model, name, paths) for name, paths in told["parents"].items()}
+        arrays, noted = dict(told["arrays"]), dict(told["noted"])
         if not set(arrays) <= {*model.array_fields} or any(path not in self.found.arrays for path in arrays.values()):
             raise ValueError("its arrays")
         # Each takes many times the room of the text that tells of it.
@@ -152,8 +151,15 @@ class Findings:
             raise ValueError("its annotations, with those before, are too many")
         fields = _fields(model, told["fields"], self._limits)
         self._require_axis(model, fields, arrays)
+        if any(path not in self.found.arrays for path in noted.values()):
+            raise ValueError("its noted arrays")
+        if not all(isinstance(fields["annotations"][name], dict) for name in noted):
+            raise ValueError("its annotations of arrays")
+        one = FoundObject(*key, fields, parents, arrays, noted)
+        if key in self._known or not one.parent_keys() <= self._known:
+            raise ValueError("its parents")
         self._known.add(key)
-        self.found.objects.append(FoundObject(*key, fields, parents, arrays))
+        self.found.objects.append(one)
 
     def _require_axis(self, model: type[Any], fields: dict[str, Any], arrays: dict[str, str]) -> None:
         """Check what times are computed from."""
@@ -162,8 +168,13 @@ class Findings:
                 (hertz if name == "sampling_rate_units" else seconds)(value)
         require_axis(fields.get("sampling_rate", 1.0), fields.get("t_start", 0.0))
         lengths = {self.found.arrays[path].n_samples for path in arrays.values()}
-        if "waveforms" not in arrays and len(lengths) > 1:
+        if len(lengths) > 1:
             raise ValueError("its arrays have several lengths")
+        if (
+            "waveforms" in arrays
+            and len(self.found.datasets[self.found.arrays[arrays["waveforms"]].dataset].shape) != 3
+        ):
+            raise ValueError("its waveforms are not spikes × channels × samples")
         times = arrays.get(model.time_field or "")
         if times is not None and self.found.arrays[times].dataset not in self.found.blocks:
             raise ValueError("its times are not told to be sorted")
@@ -187,6 +198,17 @@ def _calibration(told: Any) -> AnyCalibration | None:
         rows = tuple(tuple(map(_number, row)) for row in told["coefficients"])
         return Polynomial(rows, tuple(map(_number, told["origin"])))
     return Calibration(tuple(map(_number, told["gain"])), _number(told["offset"]))
+
+
+def _parent(model: type[Any], name: str, paths: Any) -> str | tuple[str, ...]:
+    """Return the path of a parent, or those of several where the type can have them."""
+    if name not in model.parent_fields or isinstance(paths, list) != (name in model.several_parents):
+        raise ValueError("its parents")
+    if not isinstance(paths, list):
+        return str(paths)
+    if len(set(paths)) != len(paths):
+        raise ValueError("a parent twice")
+    return tuple(map(str, paths))
 
 
 def printable(text: Any, limits: Limits) -> str:

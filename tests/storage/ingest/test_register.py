@@ -11,6 +11,7 @@ from storage.ingest.register import files_at
 from tests.archive import Archive
 
 RATE = {"sampling_rate": (1000.0, "Hz")}
+FALL = "its times are not sorted: number 1, counted from 0, is earlier than number 0"
 
 
 @pytest.fixture
@@ -142,10 +143,10 @@ class TestNwb:
         assert outcome.state == "registered"
         assert outcome.counts == {"block": 1, "segment": 1, "unit": 1, "spiketrain": 1}
         assert sorted((refusal.path, refusal.reason) for refusal in outcome.refusals) == [
-            ("/processing/deep/er/a", "its times are not sorted"),
-            ("/processing/deep/er/b", "its times are not sorted"),
-            ("/units[0]", "its times are not sorted"),
-            ("/units[1]", "1 of its times are not numbers"),
+            ("/processing/deep/er/a", FALL),
+            ("/processing/deep/er/b", FALL),
+            ("/units[0]", FALL),
+            ("/units[1]", "1 of its times are not numbers; the first is number 1, counted from 0"),
         ]
         again = archive.register(tmp_path / "partly.nwb")
         assert again.state == "unchanged" and len(again.refusals) == 4
@@ -214,6 +215,28 @@ class TestPlaces:
         (tmp_path / "bare").mkdir()
         with pytest.raises(NotStored, match="holds 0 files"):
             files_at(archive.services.store, str(tmp_path / "bare"))
+
+    def test_a_zarr_store_is_refused_once_and_its_chunks_are_not_listed(self, archive, tmp_path, s3):
+        for number in range(1100):  # more than a page of a list
+            s3.put(f"recordings/session/probe.nwb.zarr/data/{number}.0", b"x")
+        s3.put("recordings/session/z.nwb", write_nwb(tmp_path / "z.nwb").read_bytes())
+        s3.clear()
+        urls = files_at(archive.services.store, "s3://recordings/session/")
+        assert urls == ["s3://recordings/session/probe.nwb.zarr/", "s3://recordings/session/z.nwb"]
+        assert len(s3.requests) <= 2
+        outcome = archive.register(urls[0])
+        assert outcome.state == "refused" and outcome.refusals[0].path == "probe.nwb.zarr"
+        assert "Zarr" in outcome.refusals[0].reason
+        s3.clear()
+        assert files_at(archive.services.store, "s3://recordings/session/probe.nwb.zarr") == urls[:1]
+        assert len(s3.requests) == 1
+
+    def test_a_folder_of_a_zarr_store_alone_is_refused_with_the_reason(self, archive, tmp_path):
+        (tmp_path / "bare" / "x.zarr" / "0").mkdir(parents=True)
+        (tmp_path / "bare" / "x.zarr" / "0" / "a.nwb").touch()
+        (url,) = files_at(archive.services.store, str(tmp_path / "bare"))
+        assert url.endswith("/bare/x.zarr/") and "Zarr" in archive.register(url).refusals[0].reason
+        assert files_at(archive.services.store, str(tmp_path / "bare" / "x.zarr")) == [url]
 
     def test_nothing_is_written_next_to_the_file(self, archive, tmp_path):
         folder = tmp_path / "recordings"
@@ -299,7 +322,9 @@ class TestHostileNwb:
             group["b/data"] = h5py.SoftLink("/nowhere")
 
         refusals, _ = self.served(archive, tmp_path / "x.nwb", change)
-        assert "lies in another file" in refusals["/processing/deep/er/a"]
+        sentence = "data lie in {}, which this file links to; register that file"
+        assert refusals["/processing/deep/er/a"] == "its " + sentence.format("other.h5")
+        assert refusals["/processing/deep/er/outside"] == "its " + sentence.format("/etc/passwd")
 
     def test_names_and_texts_of_any_kind(self, archive, tmp_path):
         def change(file):

@@ -12,6 +12,7 @@ from storage.calibration import Calibration, Polynomial
 from storage.hdf5.file import describe
 from storage.ingest import sorted_times
 from storage.ingest.found import Found
+from storage.times import BLOCK_ROWS
 
 unsorted = st.lists(st.one_of(st.integers(0, 9), st.just(np.nan), st.just(np.inf)), max_size=60)
 places = st.integers(0, 60)
@@ -39,9 +40,11 @@ def test_faults_and_blocks_are_those_of_numpy_whatever_the_window(values, cuts, 
     for start, stop, fault in zip([0, *ends[:-1]], ends, faults, strict=True):
         run = times[start:stop]
         if not np.isfinite(run).all():
-            assert fault == f"{(~np.isfinite(run)).sum()} of its times are not numbers"
+            odd = np.flatnonzero(~np.isfinite(run))
+            assert fault == f"{len(odd)} of its times are not numbers; the first is number {odd[0]}, counted from 0"
         elif (np.diff(run) < 0).any():
-            assert fault == "its times are not sorted"
+            place = np.flatnonzero(np.diff(run) < 0)[0] + 1
+            assert fault.endswith(f"not sorted: number {place}, counted from 0, is earlier than number {place - 1}")
         else:
             assert fault is None
 
@@ -65,3 +68,12 @@ def test_calibrated_times_are_looked_at_as_quantities(calibration, numbers, faul
         assert faults == [fault]
         assert found.blocks[path].tolist() == [[numbers[0], numbers[-1]]]
         assert found.describe_times(file["t"])[1] == [None if numbers[0] == 1 else "its times are not sorted"]
+
+
+@pytest.mark.parametrize("length", [0, 1, BLOCK_ROWS, BLOCK_ROWS + 1, 3 * BLOCK_ROWS - 1])
+def test_blocks_of_times_that_no_file_has_are_those_of_a_contiguous_dataset(length):
+    times = np.sort(np.random.default_rng(1).normal(size=length))
+    with h5py.File.in_memory() as file:
+        dataset = file.create_dataset("t", data=times)
+        blocks, _ = sorted_times.check(dataset, describe(dataset), np.array([length]))
+    np.testing.assert_array_equal(sorted_times.blocks_of(times), blocks)

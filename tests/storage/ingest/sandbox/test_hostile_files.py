@@ -77,7 +77,7 @@ class TestOtherFiles:
         found = inspected(write)
         with h5py.File(secret / "a.h5") as file:
             assert file["s/data"][...].tobytes() == CANARY and file["session_description"][()] == CANARY
-        assert reasons(found).keys() == {"/s", "/t", "/names"}
+        assert reasons(found).keys() == {"/s", "/t", "/names", "/processing", "/session_description"}
         self.assert_nothing_came_over(found, caplog)
 
     def test_plain_files_with_links(self, inspected, secret, caplog):

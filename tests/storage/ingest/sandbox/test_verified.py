@@ -40,6 +40,8 @@ def honest():
         "/times": Description(np.dtype("<f8"), (25,), bytes(8), byte_offset=5000),
         "/labels": Description(labels.dtype, (2,), bytes(3), values=labels),
         "/moments": Description(np.dtype("<f8"), (2,), bytes(8), values=np.array([0.5, 1.5])),
+        "/waveforms": Description(np.dtype("<f4"), (2, 1, 3), bytes(4), byte_offset=100),
+        "/mean": Description(np.dtype("<f4"), (2, 3), bytes(4), byte_offset=200),
     }
     found.datasets["/turned"] = Description(np.dtype("<i2"), (2, 25), bytes(2), byte_offset=7000)
     turned = FoundArray("/turned", "/turned", "turned", 25, channel_names=["left", "right"], is_transposed=True)
@@ -53,6 +55,8 @@ def honest():
         "/curved": FoundArray(
             "/curved", "/signal", "curved", 25, calibration=Polynomial(((1.0, 2.0, 3.0),), (5.0, 6.0))
         ),
+        "/waveforms": FoundArray("/waveforms", "/waveforms", "waveforms", 2, units="V"),
+        "/mean": FoundArray("/mean", "/mean", "mean", 2, units="V"),
     }
     found.arrays["/turned"] = replace(turned, calibration=calibration)
     moment = datetime(2020, 2, 3, 4, 5, 6, tzinfo=UTC)
@@ -91,6 +95,21 @@ def honest():
             {"name": None, **t_start, "sampling_rate": 20.0, "sampling_rate_units": "kHz", "annotations": {}},
             {"segment": "/"},
             {"signal": "/turned"},
+        ),
+        FoundObject("recordingchannel", "/c[0]", {"name": "c", "index": 0, "annotations": {}}),
+        FoundObject(
+            "unit",
+            "/u",
+            {"name": "u", "annotations": {"quality": "good", "waveform_mean": {"sampling_rate": 3.0}}},
+            {"recordingchannel": ("/c[0]",)},
+            noted={"waveform_mean": "/mean"},
+        ),
+        FoundObject(
+            "spiketrain",
+            "/u",
+            {**t_start, "t_stop": 2.0, "t_stop_units": "s", "annotations": {}},
+            {"segment": "/", "unit": "/u"},
+            {"times": "/moments", "waveforms": "/waveforms"},
         ),
     ]
     return found
@@ -260,6 +279,18 @@ FORGED = {
     "an array in a field that is none": item("object", 2, arrays={"owner": "/signal"}),
     "times that are not told to be sorted": item("object", 3, arrays={"signal": "/signal", "times": "/signal"}),
     "arrays of several lengths": item("object", 3, arrays={"signal": "/signal", "times": "/moments"}),
+    "several parents of a type that has one": item("object", 1, parents={"block": ["/"]}),
+    "one parent where several can be": item("object", 6, parents={"recordingchannel": "/c[0]"}),
+    "several parents, one of them not there": item("object", 6, parents={"recordingchannel": ["/c[0]", "/c[1]"]}),
+    "a parent twice": item("object", 6, parents={"recordingchannel": ["/c[0]", "/c[0]"]}),
+    "several parents that are no text": item("object", 6, parents={"recordingchannel": [["/c[0]"]]}),
+    "a parent that is told later": item("object", 5, parents={"recordingchannelgroup": "/u"}),
+    "a noted array that is not there": item("object", 6, noted={"waveform_mean": "/none"}),
+    "a noted array of no annotation": item("object", 6, noted={"waveform_sd": "/mean"}),
+    "a noted array of an annotation that is text": item("object", 6, noted={"quality": "/mean"}),
+    "noted arrays that are a list": item("object", 6, noted=["/mean"]),
+    "waveforms of two axes": item("object", 7, arrays={"times": "/moments", "waveforms": "/mean"}),
+    "waveforms of other length": item("object", 7, arrays={"times": "/times", "waveforms": "/waveforms"}),
     "another's guid": fields(0, guid="0" * 40),
     "another's id": fields(0, id=1),
     "an owner": fields(0, owner_id=1),
@@ -336,10 +367,11 @@ def test_more_than_is_allowed_is_a_lie(limits):
 @pytest.mark.parametrize(
     ("change", "path", "left"),
     [
-        (lambda found: found.datasets["/signal"].chunks.__setitem__(0, (9999, 5, 0)), "/signal", 4),
-        (lambda found: found.datasets["/signal"].chunks.__setitem__(0, (9, 9000, 0)), "/signal", 4),
-        (lambda found: found.arrays.update({"/labels": FoundArray("/labels", "/labels", "x" * 3000, 2)}), "/labels", 6),
-        (lambda found: found.objects[0].fields.update(annotations={"a": object()}), "/", 0),
+        (lambda found: found.datasets["/signal"].chunks.__setitem__(0, (9999, 5, 0)), "/signal", 6),
+        (lambda found: found.datasets["/signal"].chunks.__setitem__(0, (9, 9000, 0)), "/signal", 6),
+        (lambda found: found.arrays.update({"/labels": FoundArray("/labels", "/labels", "x" * 3000, 2)}), "/labels", 7),
+        (lambda found: found.objects[0].fields.update(annotations={"a": object()}), "/", 2),
+        (lambda found: found.arrays.update({"/mean": FoundArray("/mean", "/mean", "x" * 3000, 2)}), "/mean", 8),
     ],
 )
 def test_an_honest_process_leaves_out_what_the_parent_would_not_take(change, path, left):
@@ -348,7 +380,7 @@ def test_an_honest_process_leaves_out_what_the_parent_would_not_take(change, pat
     fit = findings.fit(found, FILE_NBYTES, Limits())
     assert [one.path for one in fit.refusals] == ["/other", path]
     assert len(fit.objects) == left
-    assert set(fit.arrays) == {array for one in fit.objects for array in one.arrays.values()}
+    assert set(fit.arrays) == {path for one in fit.objects for path in (*one.arrays.values(), *one.noted.values())}
     assert set(fit.datasets) == {array.dataset for array in fit.arrays.values()} >= set(fit.blocks)
     assert as_values(taken(messages(fit))) == as_values(fit)
 
