@@ -27,9 +27,10 @@ def main(descriptor):
 
 
 def work(channel, task, beginning, limits):
-    if task["name"] in LIES:
-        LIES[task["name"]](channel)
-        return
+    for lies in (LIES, OF_SEVERAL):
+        if task["name"] in lies:
+            lies[task["name"]](channel)
+            return
     argument = beginning.decode()
     try:
         said = f"done: {ATTEMPTS[task['name']](argument)}"
@@ -177,6 +178,23 @@ def ask(ranges, channel):
     channel.send({"read": [0, ranges]})
     channel.receive()
 
+
+def tell_of(file, nbytes, channel):
+    """Tell of contiguous bytes in a file."""
+    told = {"path": "/a", "dtype": "|u1", "shape": [nbytes], "fill": "00", "byte_offset": 0, "chunk_shape": None}
+    channel.send({"dataset": {**told, "filters": [], "is_inline": False, "file": file}})
+    channel.send({"end": True})
+
+
+OF_SEVERAL = {
+    "ask_for_a_second_file": lambda channel: channel.send({"read": [2, [[0, 1]]]}),
+    "ask_for_what_is_only_served": lambda channel: channel.send({"read": [1, [[0, 1]]]}),
+    "tell_of_a_strange_file": partial(tell_of, "/etc/passwd", 1),
+    "tell_of_no_file": partial(tell_of, None, 1),
+    "tell_of_more_than_a_file_has": partial(tell_of, "served.bin", 6001),
+    "wait_with_a_page": lambda channel: channel.send({"growing": "x" * 100_000}),
+}
+"""Lies of processes that parse a recording of several files."""
 
 LIES = {
     "flood": flood,
