@@ -60,6 +60,7 @@ class Electrodes:
     """The table of electrodes, as far as there is one."""
 
     tree: Tree
+    table: h5py.Group | None = None
     path: str | None = None
     n_rows: int = 0
     names: list[str] | None = None
@@ -76,8 +77,7 @@ class Electrodes:
     def of_rows(self, reference: Any, rows: Sequence[int]) -> Region | None:
         """Return rows of the table that a reference means; None where these are not all there."""
         table = self.tree.target(reference)
-        path = None if table is None else nwb_tree.path_of(table)
-        if self.path is not None and (path == self.path or table is None):
+        if self.path is not None and (reference is None or (table is not None and table == self.table)):
             if rows and not 0 <= min(rows) <= max(rows) < self.n_rows:
                 return None
             names = None if self.names is None else [self.names[row] for row in rows]
@@ -137,7 +137,7 @@ def _read(tree: Tree, table: h5py.Group) -> Electrodes:
         raise Refused(f"it has {n_rows} electrodes, more than {MAX_ELECTRODES}")
     ids = nwb_columns.ids_of(table, n_rows)
     path = nwb_tree.path_of(table)
-    return Electrodes(tree, path, n_rows, _names(table, n_rows), ids, _groups(tree, table, n_rows))
+    return Electrodes(tree, table, path, n_rows, _names(table, n_rows), ids, _groups(tree, table, n_rows))
 
 
 def _names(table: h5py.Group, n_rows: int) -> list[str] | None:

@@ -134,18 +134,22 @@ def _add_numbered(sweeps: list[_Sweep], left: list[h5py.Group]) -> None:
 
 def _add_named(sweeps: list[_Sweep], left: list[h5py.Group]) -> None:
     """Put stimuli together with the one response that has the same name but for what tells them apart."""
-    for words in (lambda name: name, lambda name: tuple(word for word in name if word.isdigit())):
+    for only_numbers in (False, True):
         pairs: dict[tuple[str, ...], dict[Role, list[h5py.Group]]] = defaultdict(lambda: defaultdict(list))
         for group in left:
-            pairs[words(_words(group))][role_of(group)].append(group)
-        for name, by_role in pairs.items():
-            if not all(len(by_role[role]) == 1 for role in Role):
-                continue
-            both = [by_role[role][0] for role in (RESPONSE, STIMULUS)]
+            words = _words(group)
+            pairs[tuple(filter(str.isdigit, words)) if only_numbers else words][role_of(group)].append(group)
+        found = [
+            (name, by_role)
+            for name, by_role in pairs.items()
+            if all(len(by_role[role]) == 1 for role in Role) and (name or not only_numbers)
+        ]
+        for name, by_role in sorted(found, key=lambda pair: [(word.isdigit(), len(word), word) for word in pair[0]]):
             numbers = [int(word) for word in name if word.isdigit()]
             told = {"sweep_number": numbers[0]} if len(numbers) == 1 else {}
-            sweeps.append(_Sweep(told, [Recording(group, role_of(group)) for group in both]))
-            left = [group for group in left if group not in both]
+            sweeps.append(_Sweep(told, [Recording(by_role[role][0], role) for role in (RESPONSE, STIMULUS)]))
+        paired = {identity(group) for _, by_role in found for groups in by_role.values() for group in groups}
+        left = [group for group in left if identity(group) not in paired]
 
 
 def _words(group: h5py.Group) -> tuple[str, ...]:

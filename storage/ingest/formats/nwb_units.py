@@ -159,10 +159,11 @@ def _add_train(found: Found, table: _Units, row: int, name: str, place: str) -> 
         FoundArray(f"{table.path}[{first}:{last}]", table.path, name, last - first, first_row=first, units="s")
     )
     arrays = {"times": times}
+    region = table.electrodes[row]
     if table.waveforms is not None:
         with found.refusing(f"{place}/waveforms"):
-            arrays["waveforms"] = table.waveforms.of_unit(row, last - first, name)
-    region = table.electrodes[row]
+            n_electrodes = 0 if region is None else len(region.rows)
+            arrays["waveforms"] = table.waveforms.of_unit(row, last - first, name, n_electrodes)
     channels = {} if region is None or region.names is None else {"channel_names": region.names}
     t_start, t_stop, source = _bounds(table, row, first, last)
     fields = {

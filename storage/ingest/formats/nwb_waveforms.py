@@ -31,10 +31,10 @@ class Waveforms:
     units: str
     left_nbytes: int = MAX_COPIED_NBYTES
 
-    def of_unit(self, row: int, n_spikes: int, name: str) -> str:
+    def of_unit(self, row: int, n_spikes: int, name: str, n_electrodes: int) -> str:
         """Add the waveforms of one unit; raises Refused where they cannot be told apart, or are not of its spikes."""
         first, last = self.column.span(row)
-        n_channels = self._channels_of(row, n_spikes, last - first)
+        n_channels = self._channels_of(row, n_spikes, last - first) or max(1, n_electrodes)
         path = self.found.describe(self.column.dataset)
         told = self.found.datasets[path]
         if len(told.shape) == 3 and told.shape[2] > 1:
@@ -51,7 +51,7 @@ class Waveforms:
         return self._added(own, f"{own}[{first}:{last}]", name, first // n_channels, n_spikes)
 
     def _channels_of(self, row: int, n_spikes: int, n_waveforms: int) -> int:
-        """Return how many waveforms each spike of a unit has: one for each channel, if all have as many."""
+        """Return how many waveforms each spike of a unit has, one for each channel; 0 where it has no spikes."""
         ends, inner = self.column.ends, self.column.inner
         if ends is None or self.column.dataset.ndim not in (2, 3):
             raise Refused("its waveforms are not any number of rows of samples for each unit")
@@ -67,7 +67,7 @@ class Waveforms:
             raise Refused("its spikes have waveforms of different numbers of channels")
         if self.column.dataset.ndim == 3 and per_event - {1}:
             raise Refused("its spikes have several waveforms of several channels each")
-        return per_event.pop() if per_event else 1
+        return per_event.pop() if per_event and n_events else 0
 
     def _copied(self, path: str, first: int, last: int, name: str, n_channels: int | None) -> str:
         """Copy the waveforms of a unit in the order that they are served in; without a number, channels are last."""
