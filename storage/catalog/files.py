@@ -60,7 +60,7 @@ class Datafile(Owned, Base):
     reason: Mapped[str | None] = mapped_column(Text)
     """Why it was refused: a sentence."""
     file_id: Mapped[int] = mapped_column(ForeignKey("stored_file.id"), index=True)
-    lies_in_id: Mapped[int | None] = mapped_column(ForeignKey("stored_file.id"), index=True)
+    lies_in_id: Mapped[int | None] = mapped_column(index=True)
     """The file of a recording of several that the samples lie in, where it is not the one that was registered."""
     source_path: Mapped[str] = mapped_column(Text, default="")
     """What of the file it is: the path of the dataset, and of a run of rows ``[start:stop]``."""
@@ -90,8 +90,13 @@ class Datafile(Owned, Base):
     """``gain``: list of one number or one per channel; ``offset``. Or ``coefficients`` and ``origin``, likewise."""
     channel_names: Mapped[list[str] | None] = mapped_column(JSON)
 
-    file: Mapped[StoredFile] = relationship(StoredFile, foreign_keys="Datafile.file_id", lazy="joined")
-    lies_in: Mapped[StoredFile | None] = relationship(StoredFile, foreign_keys="Datafile.lies_in_id", lazy="joined")
+    file: Mapped[StoredFile] = relationship(StoredFile, lazy="joined")
+    lies_in: Mapped[StoredFile | None] = relationship(
+        StoredFile,
+        primaryjoin="foreign(Datafile.lies_in_id) == StoredFile.id",
+        viewonly=True,
+        lazy="joined",
+    )
 
     @property
     def stored_in(self) -> StoredFile:

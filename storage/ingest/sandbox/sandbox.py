@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from storage.errors import Refused, SandboxAway, StillWritten
+from storage.ingest import file_sets
 from storage.ingest.file_sets import Member, SetStat
 from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.found import Found
@@ -99,7 +100,8 @@ class Sandbox:
         SandboxAway
             If no process can be started, or it has not the walls that are required.
         """
-        name = cleaned(PurePosixPath(file_name(url)).stem, MAX_NAME)
+        several = isinstance(stat, SetStat)
+        name = cleaned(file_sets.title(url) if several else PurePosixPath(file_name(url)).stem, MAX_NAME)
         told = {"do": "inspect", "name": name, "options": asdict(options or PlainOptions())}
         if not isinstance(stat, SetStat):
             return self._run(told, store, url, stat, progress)

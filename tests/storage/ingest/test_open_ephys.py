@@ -73,6 +73,7 @@ def test_each_kind_of_channels_is_what_neo_reads(archive, folder, older, channel
     got = np.array(archive.values(found[stream]["signal"]["data"]), np.float32)
     np.testing.assert_array_equal(got, (memmap[:, :3] * 0.195).astype(np.float32))
     assert ("synchronized_t_start" in found[stream]["annotations"]) != older
+    assert listed(archive, "block")[0]["name"] == "recordings Record Node 101 experiment1 recording1"
     names = [one["name"] for one in listed(archive, "recordingchannel")]
     assert names == channels and samples.shape == (1000, n_channels)
 
