@@ -51,7 +51,7 @@ def identity(found: h5py.Dataset | h5py.Group) -> Hashable:
 
 @dataclass(frozen=True, slots=True)
 class FoundArray:
-    """One array that can be served: all samples of a dataset, or a run of its rows."""
+    """One array that can be served: all samples of a dataset, or a run of them, of all channels or of one."""
 
     source_path: str
     """What of the file it is; unique among its arrays."""
@@ -60,7 +60,7 @@ class FoundArray:
     name: str
     n_samples: int
     first_row: int = 0
-    """0 where the dataset is transposed, of which all samples are served."""
+    """Its first sample, also where the dataset is transposed."""
     units: str | None = None
     calibration: AnyCalibration | None = None
     channel_names: Sequence[str] | None = None
@@ -68,6 +68,8 @@ class FoundArray:
     """Whether the dataset is channels × samples; the array is samples × channels all the same."""
     columns: tuple[int, int] | None = None
     """The first of the channels of the dataset that the array has, and the one after its last; None is all."""
+    column: int | None = None
+    """The one channel that it is, with a calibration of its own; None is all of them."""
 
 
 @dataclass(frozen=True, slots=True)

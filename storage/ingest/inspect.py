@@ -9,7 +9,7 @@ from typing import BinaryIO
 import h5py
 
 from storage.errors import Refused
-from storage.ingest.formats import hdf5, nwb, one_array
+from storage.ingest.formats import hdf5, mcs, nix, nwb, one_array, wavesurfer
 from storage.ingest.found import Found
 from storage.progress import DatasetProgress, untold
 
@@ -42,7 +42,15 @@ def inspect(content: BinaryIO, name: str, options: hdf5.PlainOptions, progress: 
         If it is no HDF5 file, or libhdf5 cannot open it.
     """
     with _opened(content) as file:
-        return nwb.inspect(file, name, progress) if nwb.is_nwb(file) else hdf5.inspect(file, name, options, progress)
+        if nwb.is_nwb(file):
+            return nwb.inspect(file, name, progress)
+        if nix.is_nix(file):
+            return nix.inspect(file, name, progress)
+        if mcs.is_mcs(file):
+            return mcs.inspect(file, name, progress)
+        if wavesurfer.is_wavesurfer(file):
+            return wavesurfer.inspect(file, name, progress)
+        return hdf5.inspect(file, name, options, progress)
 
 
 def check(content: BinaryIO, progress: DatasetProgress = untold) -> Found:

@@ -157,6 +157,7 @@ def datafile_columns(array: FoundArray, found: Found, sidecar: Sidecar | None) -
         "n_samples": array.n_samples,
         "is_transposed": array.is_transposed,
         "columns": None if array.columns is None else list(array.columns),
+        "column": array.column,
         "fill": description.fill.hex(),
         "byte_offset": description.byte_offset,
         "chunk_shape": None if description.chunk_shape is None else list(description.chunk_shape),

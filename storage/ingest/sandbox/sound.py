@@ -138,13 +138,15 @@ def require_array(array: FoundArray, told: Description, limits: Limits) -> None:
     _require_cost(told, axis, limits)
     if array.first_row < 0 or array.n_samples < 0 or array.first_row + array.n_samples > told.shape[axis]:
         raise Refused("its rows are not all in its dataset")
-    if array.is_transposed and array.n_samples != told.shape[axis]:
-        raise Refused("it is a run of the samples of a dataset of channels × samples, of which only all are served")
     n_channels = told.shape[1 - axis] if len(told.shape) == 2 else 1
     if array.columns is not None:
         if len(told.shape) != 2 or not 0 <= array.columns[0] < array.columns[1] <= n_channels:
             raise Refused("its channels are not all in its dataset")
         n_channels = array.columns[1] - array.columns[0]
+    if array.column is not None:
+        if len(told.shape) != 2 or array.columns is not None or not 0 <= array.column < n_channels:
+            raise Refused(f"it is channel {array.column} of {n_channels}")
+        n_channels = 1
     if array.calibration is not None:
         _require_calibration(array.calibration, told, n_channels, limits)
     if array.channel_names is not None:

@@ -130,6 +130,7 @@ class Findings:
             channel_names=None if names is None else [self._name(name) for name in names],
             is_transposed=_truth(told["is_transposed"]),
             columns=None if told["columns"] is None else _pair(told["columns"]),
+            column=None if told["column"] is None else _whole(told["column"]),
         )
         if array.source_path in self.found.arrays:
             raise ValueError("there are two of it")
