@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import click
 from flask import Flask
 from flask.cli import with_appcontext
+from marshmallow import ValidationError
 from sqlalchemy import select
 from tqdm import tqdm
 
@@ -19,9 +20,10 @@ from app.account_commands import USERNAME
 from app.catalog_errors import catalog_errors
 from app.presenting import selected_object
 from app.services import Services, services
-from schemas import numbers
+from schemas import mapping_files, numbers
 from schemas.permalinks import object_permalink
 from schemas.queries import OBJECT, load
+from schemas.yaml_text import MAX_NBYTES
 from storage.catalog.arrays import regular_axis
 from storage.catalog.base import ACTIVE, PRIVATE, PUBLIC
 from storage.catalog.files import Datafile
@@ -72,6 +74,23 @@ class Unit(click.ParamType[str]):
             self.fail(str(error), param, ctx)
 
 
+class MappingFile(click.ParamType[dict[str, Any]]):
+    """A file that says what the arrays in plain HDF5 are."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
+        """Return it as JSON, or say everything that is wrong with it."""
+        try:
+            with Path(value).open("rb") as file:
+                return mapping_files.load(file.read(MAX_NBYTES + 1))
+        except OSError as error:
+            self.fail(f"{value} cannot be read: {error.strerror}", param, ctx)
+        except ValidationError as error:
+            told = error.messages if isinstance(error.messages, list) else [str(error.messages)]
+            self.fail("\n".join([f"{value} is no mapping file:", *(f"  {one}" for one in told)]), param, ctx)
+
+
 def install(app: Flask) -> None:
     """Give an application its commands."""
     for command in (init, register_files, demo, welcome):
@@ -109,6 +128,10 @@ def init() -> None:
 @click.option("--sampling-rate", type=Quantity(hertz), help='Of plain HDF5, such as "20000 Hz".')
 @click.option("--t-start", type=Quantity(seconds), help='Of plain HDF5, such as "0 ms".')
 @click.option("--units", type=Unit(), help="Of plain HDF5, such as mV.")
+@click.option(
+    "--map", "mapping", type=MappingFile(), metavar="FILE", help="What the arrays in plain HDF5 are: a YAML file."
+)
+@click.option("--no-map", is_flag=True, help="Forget the mapping file that was told before.")
 @click.option("--queue", is_flag=True, help="Leave it to the workers, and return at once.")
 @with_appcontext
 def register_files(
@@ -119,12 +142,19 @@ def register_files(
     sampling_rate: tuple[float, str] | None,
     t_start: tuple[float, str] | None,
     units: str | None,
+    mapping: dict[str, Any] | None,
+    no_map: bool,
     queue: bool,
 ) -> None:
-    """Register NWB and HDF5 files, folders of them, or s3:// prefixes, in place."""
+    """Register NWB, NIX and HDF5 files, folders of them, or s3:// prefixes, in place."""
     if sampling_rate is not None and sampling_rate[0] <= 0:
         raise click.BadParameter(f"{sampling_rate[0]} is not positive", param_hint="--sampling-rate")
-    options = Options(owner, safety_level, PlainOptions(sampling_rate, t_start, units), default_safety_level)
+    options = Options(
+        owner,
+        safety_level,
+        PlainOptions(sampling_rate, t_start, units, {} if no_map else mapping),
+        default_safety_level,
+    )
     files = _files(services(), places)
     if not files:
         raise click.ClickException("nothing could be registered")

@@ -46,6 +46,8 @@ def inspect(content: BinaryIO, name: str, options: hdf5.PlainOptions, progress: 
             return nwb.inspect(file, name, progress)
         if nix.is_nix(file):
             return nix.inspect(file, name, progress)
+        if options.mapping:  # whoever wrote it knows better
+            return hdf5.inspect(file, name, options, progress)
         if mcs.is_mcs(file):
             return mcs.inspect(file, name, progress)
         if wavesurfer.is_wavesurfer(file):

@@ -45,6 +45,8 @@ class Options:
         told: dict[str, Any] = _as_json(asdict(self))
         if self.default_safety_level == PRIVATE:
             del told["default_safety_level"]
+        if not self.plain.mapping:  # as it was before there were mapping files
+            del told["plain"]["mapping"]
         return told
 
     @classmethod

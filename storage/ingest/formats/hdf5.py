@@ -1,14 +1,15 @@
-"""Plain HDF5 with one array in the root; what the file does not say of it, the caller does."""
+"""Plain HDF5: one array in the root, or what a mapping file tells of; what the file does not say, the caller does."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import h5py
 
 from storage.errors import Refused
-from storage.ingest.formats import attributes
+from storage.ingest.formats import attributes, mapped
 from storage.ingest.found import Found, FoundObject
 from storage.progress import DatasetProgress, untold
 from storage.selection import require_axis
@@ -27,20 +28,25 @@ class PlainOptions:
     sampling_rate: Quantity | None = None
     t_start: Quantity | None = None
     units: str | None = None
+    mapping: Mapping[str, Any] | None = None
+    """A mapping file, as JSON: what each array is. An empty one is none, whatever was told before."""
 
 
 def inspect(file: h5py.File, name: str, options: PlainOptions, progress: DatasetProgress = untold) -> Found:
-    """Find the one array in the root of a file, as a signal.
+    """Find what a mapping file tells of, or, without one, the one array in the root of a file, as a signal.
 
     Parameters
     ----------
     file : h5py.File
     name : str
-        What the signal will be called.
+        What the signal, or the Block, will be called.
     options : PlainOptions
     progress : DatasetProgress
-        Is told how many chunks of the dataset are indexed.
+        Is told how many chunks of which dataset are indexed.
     """
+    if options.mapping:
+        defaults = mapped.Defaults(options.sampling_rate, options.t_start, options.units)
+        return mapped.inspect(file, name, options.mapping, defaults, progress)
     found = Found(progress=progress)
     with found.refusing("/"):
         _add_signal(found, _only_dataset(file), name, options)
@@ -55,7 +61,7 @@ def _only_dataset(file: h5py.File) -> h5py.Dataset:
         n_groups = len(here) - len(datasets)
         raise Refused(
             f"it is neither NWB nor an HDF5 file with one array in the root: "
-            f"there are {len(datasets)} arrays and {n_groups} groups"
+            f"there are {len(datasets)} arrays and {n_groups} groups; a mapping file can tell what they are (--map)"
         )
     return datasets[0]
 
