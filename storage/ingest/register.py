@@ -45,7 +45,7 @@ class Options:
         told: dict[str, Any] = _as_json(asdict(self))
         if self.default_safety_level == PRIVATE:
             del told["default_safety_level"]
-        if not self.plain.mapping:  # as it was before there were mapping files
+        if self.plain.mapping is None:  # as it was before there were mapping files
             del told["plain"]["mapping"]
         return told
 
@@ -62,6 +62,7 @@ class Options:
         plain = {
             name: getattr(known.plain, name) if value is None else value for name, value in asdict(self.plain).items()
         }
+        plain["mapping"] = plain["mapping"] or None
         safety_level = self.safety_level or known.safety_level or self.default_safety_level
         return Options(self.owner or known.owner, safety_level, PlainOptions(**plain))
 
