@@ -114,6 +114,9 @@ def inspect(
         with found.refusing(array.dataset):
             for match in matches(file, array.dataset):
                 n_matches += 1
+                if isinstance(match, Refusal):
+                    found.refusals.append(match)
+                    continue
                 with found.refusing(match.path):
                     used[array.type_name, match.path] += 1
                     number = used[array.type_name, match.path]
@@ -185,13 +188,16 @@ def _add_samples(mapped: _Mapped) -> FoundArray:
     if match.part is not None and (len(told.shape) == 1 or match.part >= n_channels):
         raise Refused(f"it has the shape {told.shape}, in which there is no channel {match.part}")
     numbers = mapped_numbers.calibration(mapped.array, mapped.file, match.words)
+    if numbers is not None and not {*mapped_numbers.lengths(numbers)} <= {1, n_channels}:
+        told_for = max(mapped_numbers.lengths(numbers))
+        raise Refused(f"it has {n_channels} channels, but its calibration is told for {told_for}")
     names = mapped_numbers.channel_names(mapped.array, mapped.file, match.words)
     if names is not None and len(names) != n_channels:
         raise Refused(f"it has {n_channels} channels, of which the mapping file names {len(names)}")
     if match.part is not None:
         numbers, names = None if numbers is None else calibration_of(numbers, match.part), None
     return FoundArray(
-        match.path,
+        path if match.part is None else f"{path}[{match.part}]",
         path,
         mapped.name,
         n_samples=told.shape[1 if is_transposed else 0],

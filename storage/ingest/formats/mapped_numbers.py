@@ -59,6 +59,13 @@ def calibration(array: MappedArray, file: h5py.File, words: Sequence[str]) -> An
     return None if found.is_identity else found
 
 
+def lengths(calibration: AnyCalibration) -> list[int]:
+    """Return for how many channels each part of a calibration is told."""
+    if isinstance(calibration, Polynomial):
+        return [len(calibration.coefficients), len(calibration.origin)]
+    return [len(calibration.gain)]
+
+
 def _numbers(array: MappedArray, file: h5py.File, words: Sequence[str], key: str, told: Any) -> NDArray[np.float64]:
     if isinstance(told, str):
         match = array.match(file, told, words)

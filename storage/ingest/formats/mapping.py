@@ -11,7 +11,7 @@ import h5py
 
 from storage.errors import Refused
 from storage.ingest.formats.members import dataset_in, group_in
-from storage.ingest.found import as_path
+from storage.ingest.found import Refusal, as_path, storable
 
 MAX_MATCHES = 100_000
 """Datasets that one path means."""
@@ -70,8 +70,8 @@ class MappedArray:
         """Return the one dataset that another path of it means; raises Refused where there is none."""
         name, part = split(filled(path, words))
         found = next(_datasets(file["/"], name.strip("/").split("/"), ()), None)
-        if found is None:
-            raise Refused(f"there is no dataset {name}")
+        if not isinstance(found, tuple):
+            raise Refused(f"there is no dataset {name}" if found is None else found.reason)
         return Match(found[0], part, tuple(words))
 
 
@@ -86,31 +86,33 @@ def split(path: str) -> tuple[str, int | None]:
     return (path, None) if part is None else (path[: part.start()], int(part[1]))
 
 
-def matches(file: h5py.File, path: str) -> Iterator[Match]:
-    """Yield the datasets that a path means, in the order of the file.
+def matches(file: h5py.File, path: str) -> Iterator[Match | Refusal]:
+    """Yield the datasets that a path means, in the order of the file, and why some of them cannot be opened.
 
     ``*`` stands for any run of characters of one name, ``?`` for one of them. Links out of the file are not followed.
     """
     name, part = split(path)
-    for number, (dataset, words) in enumerate(_datasets(file["/"], name.strip("/").split("/"), ())):
+    for number, found in enumerate(_datasets(file["/"], name.strip("/").split("/"), ())):
         if number >= MAX_MATCHES:
             raise Refused(f"it means more than {MAX_MATCHES} datasets")
-        yield Match(dataset, part, words)
+        yield Match(found[0], part, found[1]) if isinstance(found, tuple) else found
 
 
 def _datasets(
     group: h5py.Group, names: Sequence[str], words: tuple[str, ...]
-) -> Iterator[tuple[h5py.Dataset, tuple[str, ...]]]:
+) -> Iterator[tuple[h5py.Dataset, tuple[str, ...]] | Refusal]:
     name, *more = names
     for here, own in _named(group, name):
-        if more:
-            inner = group_in(group, here)
-            if inner is not None:
-                yield from _datasets(inner, more, words + own)
-        else:
-            dataset = dataset_in(group, here)
-            if dataset is not None:
-                yield dataset, words + own
+        try:
+            inner = group_in(group, here) if more else None
+            dataset = None if more else dataset_in(group, here)
+        except (Refused, KeyError, RuntimeError, OSError) as error:  # h5py raises these for what libhdf5 cannot open
+            yield Refusal(f"{as_path(group.name).rstrip('/')}/{as_path(here)}", storable(str(error)))
+            continue
+        if inner is not None:
+            yield from _datasets(inner, more, words + own)
+        elif dataset is not None:
+            yield dataset, words + own
 
 
 def _named(group: h5py.Group, name: str) -> Iterator[tuple[str, tuple[str, ...]]]:
