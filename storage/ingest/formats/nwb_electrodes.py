@@ -208,7 +208,8 @@ def of_series(electrodes: Electrodes, group: h5py.Group) -> Region | None:
             data = nwb_tree.dataset_in(group, "data")
         except Refused:
             continue
-        n_channels = 1 if data is None or data.ndim < 2 else data.shape[1]
+        is_snippets = nwb_tree.type_of(group) == "SpikeEventSeries" and data is not None and data.ndim == 2
+        n_channels = 1 if data is None or data.ndim < 2 or is_snippets else data.shape[1]
         if region is not None and data is not None and region.shape == (n_channels,):
             return electrodes.region(region)
     return None

@@ -179,7 +179,10 @@ NOT_TOLD = frozenset({"namespace", "object_id", "neurodata_type"})
 
 
 def listed(dataset: h5py.Dataset) -> Any:
-    """Return a scalar, or a short list of text or numbers, as JSON has it; None for what is neither."""
+    """Return a scalar, such as a position, or a list of text or numbers, as JSON has it; None for what is neither."""
+    if dataset.dtype.names is not None and dataset.size == 1:
+        value = np.ravel(dataset[()])[0]
+        return {as_path(name): plain(value[name]) for name in dataset.dtype.names}
     if h5py.check_string_dtype(dataset.dtype) is None and dataset.dtype.kind not in "biufS":
         return None
     return _plain(dataset[()])

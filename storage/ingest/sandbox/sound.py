@@ -70,6 +70,8 @@ def _require_cost(told: Description, axis: int, limits: Limits) -> None:
     across, size = _without(told.shape, axis), told.dtype.itemsize
     if len(told.shape) == 2 and across[0] > limits.columns:
         raise Refused(f"it has {across[0]} channels, more than {limits.columns}; samples go down, channels across")
+    if prod(across) > limits.row_items:
+        raise Refused(f"one of its samples has {prod(across)} numbers, more than {limits.row_items}")
     if prod(across) * size > limits.row_nbytes:
         raise Refused(f"one of its samples has {prod(across) * size} bytes, more than {limits.row_nbytes >> 20} MiB")
     if told.chunk_shape is not None and len(told.chunk_shape) == len(told.shape):

@@ -91,12 +91,12 @@ def test_sweeps_begin_when_they_say_so(served, tmp_path):
 @pytest.mark.parametrize(
     ("version", "asked", "rate"),
     [
-        ("0.912", 29997.0, 100e6 / 3333),
-        ("0.912", 30000.0, 100e6 / 3333),
+        ("0.912", 29997.0, 100000000.0 / 3333),
+        ("0.912", 30000.0, 100000000.0 / 3333),
         ("0.9", 20000.0, 20000),
         ("0.913", 29997.0, 29997),
-    ]
-    + [("1.0.2", 29997.0, 29997)],
+        ("1.0.2", 29997.0, 29997),
+    ],
 )
 def test_the_rate_that_old_versions_took_is_not_the_one_they_tell(served, tmp_path, version, asked, rate):
     header = {"VersionString": [version.encode()], "SampleRate": [[asked]]}

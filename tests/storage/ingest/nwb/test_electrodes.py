@@ -98,6 +98,14 @@ def test_the_index_is_the_column_in_the_widest_series_and_others_are_told(archiv
         np.testing.assert_array_equal(whole[:, one["index"]], SAMPLES[:, one["index"]])
 
 
+def test_the_position_of_a_group_is_told(archive, registered):
+    made = session()
+    device = made.create_device("d")
+    made.create_electrode_group("g", "g", location="x", device=device, position=(1.0, 2.5, -3.0))
+    registered(made)
+    assert objects(archive, "recordingchannelgroup")[0]["annotations"]["position"] == {"x": 1, "y": 2.5, "z": -3}
+
+
 def test_electrodes_of_no_series_count_by_row(archive, registered):
     made = session()
     add_electrodes(made, 2, 2)

@@ -189,6 +189,7 @@ def test_spike_events_are_a_train_with_waveforms(archive, registered):
     assert trains["tetrode"]["waveforms"]["shape"] == [3, 2, 5] and trains["single"]["waveforms"]["shape"] == [3, 1, 5]
     np.testing.assert_array_equal(array(archive, trains["single"]["waveforms"])[:, 0], registered_data)
     assert trains["tetrode"]["annotations"]["channel_names"] == ["1", "0"]
+    assert trains["single"]["annotations"]["channel_names"] == ["0"]
     assert (trains["tetrode"]["t_start"]["data"], trains["tetrode"]["t_stop"]["data"]) == (0, 4)
 
 

@@ -1,0 +1,194 @@
+"""Tree, channels, labels and annotations of real NWB recordings, against what pynwb or h5py say of the same file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from pynwb import NWBHDF5IO
+
+from tests.archive import Archive
+
+SAMPLES = Path(os.environ.get("EPHYSTORE_SAMPLES", "nowhere")) / "nwb"
+FILES = sorted(SAMPLES.glob("*.nwb"))
+
+pytestmark = pytest.mark.skipif(not FILES, reason="EPHYSTORE_SAMPLES is not set")
+
+NAMES = [path.stem for path in FILES]
+SWEEPS, UNITS = "LantyerEtAl2018_180817_ME_9_CC", "A8604-211122"
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory):
+    """A service for each file, so that each has a tree of its own."""
+    found = {}
+    for path in FILES:
+        found[path.stem] = Archive(tmp_path_factory.mktemp(path.stem))
+        assert found[path.stem].register(path).refusals == []
+    return found
+
+
+@pytest.fixture
+def archive(archives, name):
+    return archives[name]
+
+
+@pytest.fixture
+def file(name):
+    with h5py.File(SAMPLES / f"{name}.nwb") as file:
+        yield file
+
+
+@pytest.fixture
+def said(name):
+    """The session as pynwb reads it."""
+    with NWBHDF5IO(SAMPLES / f"{name}.nwb", "r") as io:
+        yield io.read()
+
+
+def objects(archive, type_name):
+    return [one["fields"] for one in archive.get(f"/electrophysiology/{type_name}/?max_results=1000").json["selected"]]
+
+
+def links(type_name, found):
+    return [f"/electrophysiology/{type_name}/{one['id']}" for one in found]
+
+
+def plain(value):
+    """A value of h5py as JSON has it."""
+    value = value.decode() if isinstance(value, bytes) else value
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def told(value):
+    """Whether a value of a table is told: NaN and empty text are not."""
+    return value not in ("", None) and not (isinstance(value, float) and np.isnan(value))
+
+
+@pytest.mark.parametrize("name", NAMES)
+class TestEveryFile:
+    def test_the_block_has_what_is_said_of_the_session_but_not_the_subject(self, archive, file):
+        (block,) = objects(archive, "block")
+        annotations = block["annotations"]
+        for key, value in file["general"].items():
+            if isinstance(value, h5py.Dataset):
+                expected = plain(value[()]) if value.shape == () else [plain(one) for one in value]
+                assert annotations.get(key, "") == expected
+        assert "subject" not in annotations
+        devices = {name: {} for name in file.get("general/devices", {})}
+        assert set(annotations.get("devices", {})) == set(devices)
+
+    def test_every_series_is_a_signal_with_its_annotations(self, archive, file):
+        series = {}
+
+        def visit(path, thing):
+            if isinstance(thing, h5py.Group) and "data" in thing and thing.attrs["neurodata_type"].endswith("Series"):
+                series[f"/{path}"] = thing
+
+        file.visititems(visit)
+        types = ("analogsignal", "analogsignalarray", "irsaanalogsignal")
+        found = {one["annotations"]["nwb_path"]: one for kind in types for one in objects(archive, kind)}
+        assert found.keys() == series.keys()
+        for path, group in series.items():
+            annotations = found[path]["annotations"]
+            for key in ("neurodata_type", "description", "comments", "stimulus_description"):
+                assert annotations.get(key, "") == group.attrs.get(key, "")
+            for key in ("conversion", "resolution", "offset"):
+                assert annotations.get(key) == plain(group["data"].attrs.get(key))
+            if "gain" in group:
+                assert annotations["gain"] == group["gain"][()]
+            if "channel_conversion" in group:
+                assert annotations["channel_conversion"] == group["channel_conversion"][()].tolist()
+
+    def test_channels_are_the_rows_of_the_table_of_electrodes(self, archive, said, file):
+        table = None if said.electrodes is None else said.electrodes.to_dataframe()
+        channels, groups = objects(archive, "recordingchannel"), objects(archive, "recordingchannelgroup")
+        assert [one["name"] for one in groups] == sorted(said.electrode_groups)
+        assert len(channels) == (0 if table is None else len(table))
+        by_link = dict(zip(links("recordingchannelgroup", groups), groups, strict=True))
+        for group in groups:
+            expected = said.electrode_groups[group["name"]]
+            assert group["annotations"].get("description", "") == expected.description
+            assert group["annotations"].get("location", "") == expected.location
+            assert group["annotations"]["device"] == expected.device.name
+        for row, one in enumerate(channels):
+            expected = table.iloc[row]
+            assert one["name"] == str(table.index[row]) and one["annotations"]["id"] == table.index[row]
+            assert (
+                by_link[one["recordingchannelgroup"]]["name"] == expected["group"].name == one["annotations"]["group"]
+            )
+            assert one["index"] == row
+            for column in set(table) - {"group"}:
+                value = plain(file[f"general/extracellular_ephys/electrodes/{column}"][row])
+                assert one["annotations"].get(column) == (value if told(value) else None)
+
+    def test_arrays_name_the_channels_of_their_columns(self, archive, said):
+        series = {one.name: one for one in said.objects.values() if hasattr(one, "electrodes") and hasattr(one, "rate")}
+        channels = objects(archive, "recordingchannel")
+        for kind in ("analogsignalarray", "irsaanalogsignal"):
+            for one in objects(archive, kind):
+                rows = series[one["name"]].electrodes.data[:].tolist()
+                assert one["annotations"]["channel_names"] == [channels[row]["name"] for row in rows]
+                for column, row in enumerate(rows):
+                    assert channels[row]["index"] == column
+                if kind == "analogsignalarray":
+                    assert one["recordingchannelgroup"] == channels[rows[0]]["recordingchannelgroup"]
+
+
+@pytest.mark.parametrize("name", [SWEEPS])
+class TestSweeps:
+    def test_each_sweep_is_a_segment_with_its_stimulus_and_response(self, archive, file):
+        table = file["general/intracellular_ephys/sweep_table"]
+        expected = {}
+        for number, reference in zip(table["sweep_number"][()].tolist(), table["series"][()], strict=True):
+            expected.setdefault(number, set()).add(file[reference].name)
+        signals = objects(archive, "analogsignal")
+        by_link = dict(zip(links("analogsignal", signals), signals, strict=True))
+        segments = objects(archive, "segment")
+        assert [one["annotations"]["sweep_number"] for one in segments] == sorted(expected)
+        for segment in segments:
+            inside = [by_link[link] for link in segment["analogsignal_set"]]
+            number = segment["annotations"]["sweep_number"]
+            assert {one["annotations"]["nwb_path"] for one in inside} == expected[number]
+            assert {one["annotations"]["role"] for one in inside} == {"stimulus", "response"}
+            assert {one["annotations"]["sweep_number"] for one in inside} == {number}
+            assert segment["annotations"]["electrodes"] == ["icephys_electrode"]
+            units = {one["annotations"]["role"]: one["signal"]["units"] for one in inside}
+            assert units == {"stimulus": "amperes", "response": "volts"}
+
+    def test_the_electrode_is_told_of_the_block(self, archive, said):
+        (block,) = objects(archive, "block")
+        expected = said.icephys_electrodes["icephys_electrode"]
+        assert block["annotations"]["intracellular_electrodes"]["icephys_electrode"] == {
+            "description": expected.description,
+            "location": expected.location,
+            "slice": expected.slice,
+            "device": expected.device.name,
+        }
+
+
+@pytest.mark.parametrize("name", [UNITS])
+class TestUnits:
+    def test_units_have_every_column(self, archive, said):
+        table = said.units.to_dataframe()
+        units, trains = objects(archive, "unit"), objects(archive, "spiketrain")
+        assert len(units) == len(trains) == len(table)
+        for row, (unit, train) in enumerate(zip(units, trains, strict=True)):
+            expected = table.iloc[row]
+            assert unit["annotations"]["id"] == table.index[row]
+            assert unit["annotations"]["group"] == expected["group"]
+            assert unit["annotations"]["location"] == expected["location"]
+            assert unit["annotations"]["electrode_group"] == expected["electrode_group"].name
+            assert train["unit"] == links("unit", [unit])[0]
+            assert archive.values(train["times"]["data"]) == expected["spike_times"].tolist()
+
+    def test_epochs_have_their_tags_as_labels(self, archive, said):
+        table = said.epochs.to_dataframe()
+        (epochs,) = objects(archive, "epocharray")
+        assert archive.values(epochs["labels"]["data"]) == [", ".join(tags) for tags in table["tags"]]
+        assert archive.values(epochs["times"]["data"]) == table["start_time"].tolist()
+        assert archive.values(epochs["durations"]["data"]) == (table["stop_time"] - table["start_time"]).tolist()
+        assert epochs["annotations"]["description"] == said.epochs.description

@@ -1,0 +1,48 @@
+"""What a file says of an animal or a person is told where the operator says so, and nowhere else."""
+
+from __future__ import annotations
+
+import pytest
+from pynwb.file import Subject
+
+from storage.ingest.register import Options, register, url_of
+from tests.archive import Archive
+from tests.storage.ingest.nwb.written import objects, session, write
+
+SUBJECT = {"subject_id": "M12", "species": "Mus musculus", "sex": "F", "age": "P90D", "genotype": "wt"}
+
+
+@pytest.fixture
+def path(tmp_path):
+    made = session(subject=Subject(description="a mouse", **SUBJECT))
+    return write(made, tmp_path / "x.nwb")
+
+
+def told(archive):
+    (block,) = objects(archive, "block")
+    return block["annotations"].get("subject")
+
+
+def test_nothing_is_told_of_the_subject_unless_the_setting_says_so(archive, path):
+    archive.register(path)
+    assert told(archive) is None
+    for name in ("block", "segment"):
+        assert "musculus" not in archive.get(f"/electrophysiology/{name}/").text
+
+
+@pytest.mark.parametrize("shown", ["0", "1"])
+def test_flask_register_asks_the_setting(tmp_path, path, shown):
+    archive = Archive(tmp_path, EPHYSTORE_SHOW_SUBJECT=shown)
+    answer = archive.app.test_cli_runner().invoke(args=["register", "--safety-level", "1", str(path)])
+    assert answer.exit_code == 0, answer.output
+    found = told(archive)
+    assert found == (None if shown == "0" else {**found, **SUBJECT, "description": "a mouse"})
+
+
+def test_registering_again_follows_the_setting(archive, path):
+    services, url = archive.services, url_of(str(path))
+    for shown, state in ((False, "registered"), (True, "updated"), (True, "unchanged"), (False, "updated")):
+        options = Options(safety_level=1, show_subject=shown)
+        assert register(services.store, services.engine, url, options).state == state
+        assert (told(archive) is not None) == shown
+        assert Options.from_json(options.as_json()) == options
