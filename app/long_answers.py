@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from flask import Response, request
+from flask import Response, has_request_context, request
 
 from app.impatience import impatience
 from storage.errors import StorageError
@@ -82,7 +82,7 @@ class Place:
         except BaseException:
             self._leave()
             raise
-        response.response = self._while_sent(response.iter_encoded(), request.environ.get("gunicorn.socket"))
+        response.response = self._while_sent(response.iter_encoded(), _connection())
         response.call_on_close(self._leave)  # also where sending was never begun
         return response
 
@@ -106,3 +106,8 @@ class Place:
             if self._is_taken:
                 self._is_taken = False
                 self._free.release()
+
+
+def _connection() -> Any:
+    """Return the socket of the caller, where a server has one and tells it."""
+    return request.environ.get("gunicorn.socket") if has_request_context() else None
