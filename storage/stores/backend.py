@@ -9,6 +9,7 @@ from typing import Protocol
 
 from storage.errors import PartsWrong, WrongLength
 from storage.ranges import ByteRange
+from storage.stores.named import split_place
 
 Content = bytes | memoryview
 """What was fetched; read-only."""
@@ -36,6 +37,31 @@ class Part:
     nbytes: int
 
 
+CLOSED = (".zarr",)
+"""Endings of folders that are one recording of many files, none of which is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One file of a list."""
+
+    name: str
+    """Its location, or its URL."""
+    stat: Stat
+    modified_s: float
+    """When it was last changed, in seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What lies below a place."""
+
+    files: list[Listed]
+    """By name."""
+    closed: list[str]
+    """Folders that were not looked into."""
+
+
 class Reading(Protocol):
     """Reading one kind of store. A ``location`` is what follows the protocol: ``bucket/key`` or ``/folder/file``."""
 
@@ -45,8 +71,8 @@ class Reading(Protocol):
     def stat(self, location: str) -> Stat:
         """Return size and pin."""
 
-    def list(self, location: str) -> list[str]:
-        """Return the locations of the file or of all files below a folder or prefix, sorted."""
+    def find(self, location: str) -> Listing:
+        """Return the file, or all files below a folder or prefix."""
 
 
 class Writing(Protocol):
@@ -82,7 +108,8 @@ class Writing(Protocol):
 
 def file_name(name: str) -> str:
     """Return the last part of a key or URL: what may be shown to a caller of where a file lies."""
-    return posixpath.basename(name.rstrip("/")) or name
+    place = split_place(name)
+    return posixpath.basename((name if place is None else place[1]).rstrip("/")) or name
 
 
 def made_for(hidden: str) -> str:

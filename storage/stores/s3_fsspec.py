@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import aiohttp
 import s3fs
+from botocore import UNSIGNED
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ProfileNotFound
 from fsspec.asyn import sync
 
 from storage.errors import FileChanged, NotStored, StoreAway
 from storage.ranges import ByteRange
-from storage.stores.backend import Content, Stat, file_name
+from storage.stores import s3_listing
+from storage.stores.access import FROM_ENVIRONMENT, Access
+from storage.stores.backend import Content, Listing, Stat, file_name
+from storage.stores.s3_clients import new_session
 
 T = TypeVar("T")
 
@@ -30,16 +34,27 @@ CLIENT = {
 """A store that never says anything is given up after 14 s, one where nobody listens at once."""
 
 GONE = {"404", "NoSuchKey", "NoSuchBucket"}
+CLOSED_TO_US = {"403", "AccessDenied", "SignatureDoesNotMatch", "InvalidAccessKeyId", "ExpiredToken"}
 OTHER_FILE = {"412", "PreconditionFailed", "416", "InvalidRange"}
 
 
 class S3fs:
-    """Reached by the standard ``AWS_*`` variables; ``EPHYSTORE_S3_ANONYMOUS=1`` reads public buckets."""
+    """Reached as is told, else by the ``AWS_*`` variables; ``EPHYSTORE_S3_ANONYMOUS=1`` reads public buckets."""
 
-    def __init__(self) -> None:
-        anonymous = os.environ.get("EPHYSTORE_S3_ANONYMOUS", "") not in ("", "0")
+    def __init__(self, access: Access = FROM_ENVIRONMENT) -> None:
+        self._access = access
+        told = access.client
+        key, secret, token = access.keys or (None, None, None)
         self._files = s3fs.S3FileSystem(
-            anon=anonymous, config_kwargs=CLIENT, use_listings_cache=False, skip_instance_cache=True
+            anon=access.is_anonymous,
+            key=key,
+            secret=secret,
+            token=token,
+            endpoint_url=told.pop("endpoint_url", None),
+            client_kwargs=told,
+            config_kwargs=CLIENT,
+            use_listings_cache=False,
+            skip_instance_cache=True,
         )
         self._files.retries = 1  # its own, around those of the client
 
@@ -72,12 +87,17 @@ class S3fs:
 
         return await asyncio.gather(*(get(part) for part in ranges))
 
-    def list(self, location: str) -> list[str]:
+    def find(self, location: str) -> Listing:
         """Return the file itself, or all keys below a prefix."""
-        found = _named_errors(file_name(location), lambda: self._files.find(location.rstrip("/")))
-        if not found:
+        found = _named_errors(file_name(location), lambda: s3_listing.find(self._lister(), location))
+        if not found.files and not found.closed:
             raise NotStored(f"s3://{location} holds no file")
-        return sorted(str(path) for path in found if not str(path).endswith("/"))
+        return found
+
+    def _lister(self) -> Any:
+        """Return a client that lists: what follows the keys of a folder is asked for by a key, which s3fs cannot."""
+        signature = {"signature_version": UNSIGNED} if self._access.is_anonymous else {}
+        return new_session(self._access).client("s3", config=Config(**CLIENT, **signature), **self._access.client)
 
 
 def _named_errors(name: str, ask: Callable[[], T]) -> T:
@@ -90,7 +110,7 @@ def _named_errors(name: str, ask: Callable[[], T]) -> T:
             raise NotStored(f"{name} is not in the store") from error
         if code in OTHER_FILE:
             raise FileChanged(f"{name} is not the file that was registered: it was changed since") from error
-        if isinstance(error, PermissionError):
+        if isinstance(error, PermissionError) or code in CLOSED_TO_US:
             raise StoreAway(f"the store of {name} may not be read with these credentials") from error
         if isinstance(error, NoCredentialsError):
             raise StoreAway(f"there are no credentials for the store of {name}") from error
