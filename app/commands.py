@@ -31,7 +31,8 @@ from storage.catalog.permissions import NOBODY
 from storage.errors import StorageError
 from storage.ingest.demo import write_demo
 from storage.ingest.formats.hdf5 import PlainOptions
-from storage.ingest.register import Options, files_at
+from storage.ingest.places import files_at
+from storage.ingest.register import Options
 from storage.timings import Timings
 from storage.units import hertz, require_unit, seconds
 

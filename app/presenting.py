@@ -16,7 +16,7 @@ from schemas.queries import ArrayQuery, ObjectQuery
 from storage.catalog.files import Datafile
 from storage.catalog.models import NeoObject
 from storage.catalog.permissions import Caller, Forbidden, LoginNeeded, hidden_arrays, require_read
-from storage.errors import FileChanged, FileDamaged, NotStored, SelectionError
+from storage.errors import FileChanged, FileDamaged, NotStored, OrderUnknown, SelectionError
 from storage.slices import Downsampled, slice_object
 from storage.timings import Timings
 
@@ -56,7 +56,7 @@ def selected_list(
     def show(row: NeoObject) -> Shown:
         try:
             return _shown(row, query.array, services, Timings(), caller)
-        except (SelectionError, NotStored, FileChanged, FileDamaged, Forbidden, LoginNeeded) as error:
+        except (SelectionError, NotStored, FileChanged, FileDamaged, OrderUnknown, Forbidden, LoginNeeded) as error:
             return Shown(row, reason=str(error), hidden=hidden_arrays(caller, row))
 
     # Only irregular objects ask the store, for their times; they ask side by side.

@@ -98,6 +98,8 @@ class Found:
     blocks: dict[str, NDArray[np.generic]] = field(default_factory=dict)
     """First and last value of each block of rows, of datasets of times."""
     refusals: list[Refusal] = field(default_factory=list)
+    identity: str | None = None
+    """What the file calls itself, wherever it lies."""
     progress: DatasetProgress = untold
     _paths: dict[Hashable, str] = field(default_factory=dict)
     _owners: dict[str, Hashable] = field(default_factory=dict)
@@ -136,7 +138,7 @@ class Found:
         return path
 
     def describe_times(
-        self, dataset: h5py.Dataset, ends: NDArray[np.int64] | None = None
+        self, dataset: h5py.Dataset, ends: NDArray[np.int64] | None = None, *, later: bool = False
     ) -> tuple[str, list[str | None]]:
         """Describe a dataset of times that are sorted within each run of rows.
 
@@ -145,6 +147,8 @@ class Found:
         dataset : h5py.Dataset
         ends : ndarray, optional
             Where each run ends; all rows are one run without it.
+        later : bool
+            Whether long ones may be left to a job: then they have no ``blocks``, and nothing is wrong with them yet.
 
         Returns
         -------
@@ -157,6 +161,8 @@ class Found:
             raise Refused(f"its times have the shape {dataset.shape} and the type {dataset.dtype}, not one number each")
         path = self.describe(dataset)
         runs = np.array([self.datasets[path].shape[0]]) if ends is None else ends
+        if later and sorted_times.is_long(self.datasets[path]) and dataset.name == path:
+            return path, [None] * len(runs)
         known = self._checked.get(path)
         if known is None or not np.array_equal(known[0], runs):
             self.blocks[path], faults = sorted_times.check(dataset, self.datasets[path], runs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import Any
 
 import h5py
@@ -12,7 +13,17 @@ from numpy.typing import NDArray
 from storage.hdf5.file import Description
 from storage.times import BLOCK_ROWS
 
+UNSORTED = "its times are not sorted"
 WINDOW_ROWS = 1 << 20
+
+AT_ONCE_NBYTES = 1 << 20
+"""Longer times are checked by a job of their own: registering a file reads next to nothing of it."""
+
+
+def is_long(description: Description) -> bool:
+    """Whether times are so long that reading them is not a part of registering their file."""
+    is_in_file = description.values is None
+    return is_in_file and prod(description.shape) * description.dtype.itemsize > AT_ONCE_NBYTES
 
 
 def check(
@@ -36,17 +47,49 @@ def check(
     list of (str or None)
         For each run, why it cannot be served, or None.
     """
+    starts = np.concatenate([[0], ends])[: len(ends)]
+    blocks, faults, _ = check_runs(dataset, description, starts, ends)
+    return blocks, faults
+
+
+def check_runs(
+    dataset: h5py.Dataset, description: Description, starts: NDArray[np.int64], stops: NDArray[np.int64]
+) -> tuple[NDArray[np.generic], list[str | None], NDArray[np.generic]]:
+    """Read all times once, and say of each of some runs of rows whether it is sorted.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        One-dimensional, numeric.
+    description : Description
+        Of the same dataset.
+    starts, stops : ndarray
+        Shape (n_runs,) each; ``stop`` is out.
+
+    Returns
+    -------
+    ndarray
+        Shape (n_blocks, 2), in the stored dtype: first and last value of each block of rows.
+    list of (str or None)
+        For each run, why it cannot be served, or None.
+    ndarray
+        Shape (n_runs, 2), in the stored dtype: first and last value of each run; those of an empty one are 0.
+    """
     blocks = _empty_blocks(description)
+    ends = np.zeros((len(starts), 2), description.dtype)
+    rows = np.stack([starts, stops - 1], axis=1)
     falls: list[NDArray[np.int64]] = []
     odd: list[NDArray[np.int64]] = []
     before = None
     for start, times in _windows(dataset, description, blocks):
+        here = (rows >= start) & (rows < start + len(times)) & (stops > starts)[:, np.newaxis]
+        ends[here] = times[rows[here] - start]
         if times.dtype.kind == "f":
             odd.append(np.flatnonzero(~np.isfinite(times)) + start)
         joined = times if before is None else np.concatenate([before, times])
         falls.append(np.flatnonzero(joined[1:] < joined[:-1]) + start + (before is None))
         before = times[-1:]
-    return blocks, _faults(ends, _joined(falls), _joined(odd))
+    return blocks, _faults(starts, stops, _joined(falls), _joined(odd)), ends
 
 
 def blocks_if_sorted(dataset: h5py.Dataset, description: Description) -> NDArray[np.generic] | None:
@@ -87,18 +130,15 @@ def _windows(
         yield start, times
 
 
-def _faults(ends: NDArray[np.int64], falls: NDArray[np.int64], odd: NDArray[np.int64]) -> list[str | None]:
+def _faults(
+    starts: NDArray[np.int64], stops: NDArray[np.int64], falls: NDArray[np.int64], odd: NDArray[np.int64]
+) -> list[str | None]:
     """Say of each run what is wrong with it; ``falls`` are rows whose time is before that of the row above."""
-    starts = np.concatenate([[0], ends])[:-1]
-    n_falls = np.searchsorted(falls, ends) - np.searchsorted(falls, starts, side="right")
-    n_odd = np.searchsorted(odd, ends) - np.searchsorted(odd, starts)
+    n_falls = np.searchsorted(falls, stops) - np.searchsorted(falls, starts, side="right")
+    n_odd = np.searchsorted(odd, stops) - np.searchsorted(odd, starts)
     return [
-        f"{n_odd[run]} of its times are not numbers"
-        if n_odd[run] > 0
-        else "its times are not sorted"
-        if n_falls[run] > 0
-        else None
-        for run in range(len(ends))
+        f"{n_odd[run]} of its times are not numbers" if n_odd[run] > 0 else UNSORTED if n_falls[run] > 0 else None
+        for run in range(len(stops))
     ]
 
 

@@ -8,9 +8,10 @@ from functools import partial
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from storage.catalog.jobs import CHECK, REGISTER, Job
+from storage.catalog.jobs import CHECK, ORDER, REGISTER, Job
 from storage.ingest.register import Options, register
 from storage.jobs.check import check_upload
+from storage.jobs.order import check_order
 from storage.jobs.worker import Held, Outcome, Step
 from storage.objectstore import ObjectStore
 from storage.progress import untold
@@ -38,11 +39,16 @@ def steps(store: ObjectStore, engine: Engine, progress: FileProgress = untold) -
             progress(held.job.subject, path, n_indexed, n_chunks)
 
         tell("/", 0, 0)
-        outcome = register(store, engine, held.job.subject, Options.from_json(held.job.options), tell)
+        options = Options.from_json(held.job.options)
+        outcome = register(store, engine, held.job.subject, options, tell, batch=held.job.batch)
 
         def write(_session: Session, job: Job) -> None:
             job.result, job.message = outcome.as_json(), outcome.state
 
         return write
 
-    return {REGISTER: register_file, CHECK: partial(check_upload, store, engine)}
+    return {
+        REGISTER: register_file,
+        CHECK: partial(check_upload, store, engine),
+        ORDER: partial(check_order, store, engine),
+    }

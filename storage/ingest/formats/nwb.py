@@ -146,8 +146,11 @@ def _add_irregular(found: Found, group: h5py.Group, signal: str, fields: dict[st
     n_samples = found.arrays[signal].n_samples
     if timestamps.shape != (n_samples,):
         raise Refused(f"it has {n_samples} samples but timestamps of the shape {timestamps.shape}")
-    times = nwb_tables.times_of(found, timestamps)
-    t_start = {"t_start": float(found.blocks[times][0, 0]) if n_samples else 0.0, "t_start_units": "s"}
+    times = nwb_tables.times_of(found, timestamps, later=True)
+    t_start = {
+        "t_start": attributes.number(timestamps[0], "first timestamp") if n_samples else 0.0,
+        "t_start_units": "s",
+    }
     found.objects.append(
         FoundObject(
             "irsaanalogsignal",

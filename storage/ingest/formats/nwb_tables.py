@@ -18,9 +18,9 @@ MAX_INTERVALS = 100
 """Observation intervals of a unit that are told in its annotations."""
 
 
-def times_of(found: Found, timestamps: h5py.Dataset) -> str:
-    """Add timestamps, once for all that link to them; raises Refused unless they are sorted."""
-    path, (fault,) = found.describe_times(timestamps)
+def times_of(found: Found, timestamps: h5py.Dataset, *, later: bool = False) -> str:
+    """Add timestamps, once for all that link to them; raises Refused unless they are sorted, or checked later."""
+    path, (fault,) = found.describe_times(timestamps, later=later)
     if fault is not None:
         raise Refused(fault)
     return found.whole(path, path.lstrip("/"), "s")
@@ -31,7 +31,7 @@ def add_events(found: Found, group: h5py.Group, labels: str) -> None:
     timestamps = nwb_tree.dataset_in(group, "timestamps")
     if timestamps is None:
         raise Refused("it holds text but no timestamps")
-    times = times_of(found, timestamps)
+    times = times_of(found, timestamps, later=True)
     n_labels = found.datasets[labels].shape
     if n_labels != (found.arrays[times].n_samples,):
         raise Refused(f"it has labels of the shape {n_labels} for {found.arrays[times].n_samples} timestamps")
@@ -87,6 +87,8 @@ class _Units:
     """Plain columns: one value per unit."""
     intervals: tuple[NDArray[np.float64], NDArray[np.int64]] | None
     """Observation intervals of all units, shape (n, 2), and where those of each unit end."""
+    has_bounds: bool
+    """Whether first and last spikes are told; else whoever checks the order of all widens the windows to hold them."""
 
 
 def add_units(found: Found, group: h5py.Group) -> None:
@@ -97,8 +99,10 @@ def add_units(found: Found, group: h5py.Group) -> None:
     ends = _ends(group, "spike_times", len(spike_times))
     if ends is None:
         raise Refused("its spike_times have no index")
-    path, faults = found.describe_times(spike_times, ends)
-    table = _Units(group, spike_times, path, _columns(group, len(ends)), _intervals(group, len(ends)))
+    path, faults = found.describe_times(spike_times, ends, later=True)
+    table = _Units(
+        group, spike_times, path, _columns(group, len(ends)), _intervals(group, len(ends)), path in found.blocks
+    )
     starts = np.concatenate([[0], ends])[:-1]
     for row, (first, last, fault) in enumerate(zip(starts.tolist(), ends.tolist(), faults, strict=True)):
         if fault is None:
@@ -130,7 +134,8 @@ def _add_unit(found: Found, table: _Units, row: int, first: int, last: int) -> N
 
 def _bounds(table: _Units, row: int, first: int, last: int) -> tuple[float, float, dict[str, Any]]:
     """Return between which times a unit was observed, and how that is known."""
-    spikes = [float(table.spike_times[first]), float(table.spike_times[last - 1])] if last > first else []
+    is_known = last > first and table.has_bounds
+    spikes = [float(table.spike_times[first]), float(table.spike_times[last - 1])] if is_known else []
     if table.intervals is not None:
         every, ends = table.intervals
         own = every[ends[row - 1] if row else 0 : ends[row]]
