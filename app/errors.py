@@ -18,6 +18,7 @@ from app.body import BodyBroken
 from app.documents import MEDIA_TYPE, document
 from app.form import WrongForm, WrongMediaType
 from app.long_answers import Busy
+from app.looking_again import look_again
 from storage import errors
 from storage.catalog.logins import TooManyAttempts, WrongPassword
 from storage.catalog.permissions import Forbidden, LoginNeeded
@@ -86,6 +87,8 @@ def install(app: Flask) -> None:
 def _known(error: Exception) -> Response:
     status, word = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     message, details = _told(error, word)
+    if isinstance(error, errors.FileChanged | errors.Missing) and error.name is not None and look_again(error):
+        message += "; it is being registered again"
     response = _response(status, word, message, details)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         log.warning("%s: %s (%s)", word, error, str(error.__cause__ or "").partition("\n")[0][:500])

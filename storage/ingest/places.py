@@ -19,8 +19,8 @@ class Recordings:
     url: str
     files: list[Listed]
     """Those that may hold recordings; a file that was named itself is one, whatever it is called."""
-    n_others: int
-    """Files of other names."""
+    others: list[str]
+    """URLs of files of other names."""
     closed: list[str]
     """Folders such as ``.zarr``, which were not looked into."""
 
@@ -55,9 +55,10 @@ def recordings_at(store: ObjectStore, place: str) -> Recordings:
     url = url_of(place, store)
     listing = store.find(url)
     if [one.name for one in listing.files] == [url]:
-        return Recordings(url, listing.files, 0, [])
+        return Recordings(url, listing.files, [], [])
     files = [one for one in listing.files if one.name.lower().endswith(SUFFIXES)]
-    return Recordings(url, files, len(listing.files) - len(files), listing.closed)
+    others = [one.name for one in listing.files if not one.name.lower().endswith(SUFFIXES)]
+    return Recordings(url, files, others, listing.closed)
 
 
 def files_at(store: ObjectStore, place: str) -> list[str]:
@@ -78,4 +79,4 @@ def require_some(found: Recordings, place: str) -> None:
     """Raise NotStored where nothing at a place could be registered."""
     if not found.files:
         closed = f", and {len(found.closed)} folders that are one recording each" if found.closed else ""
-        raise NotStored(f"{place} holds {found.n_others} files{closed}, none of them {' or '.join(SUFFIXES)}")
+        raise NotStored(f"{place} holds {len(found.others)} files{closed}, none of them {' or '.join(SUFFIXES)}")

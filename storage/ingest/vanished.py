@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 
 from storage.catalog.base import ACTIVE, now
 from storage.catalog.files import CHECKING_ORDER, MISSING, READY, Datafile, StoredFile
-from storage.errors import NotStored
 from storage.ingest.moved import is_there
 from storage.objectstore import ObjectStore
 from storage.stores.backend import file_name
@@ -72,11 +71,3 @@ def _mark(session: Session, file_ids: Iterable[int]) -> None:
         readable = (Datafile.file_id == file_id, Datafile.state.in_((READY, CHECKING_ORDER)))
         changed = {"state": MISSING, "reason": reason, "last_modified": now()}
         session.execute(update(Datafile).where(*readable, Datafile.current_state == ACTIVE).values(changed))
-
-
-def listed_or_nothing(store: ObjectStore, url: str) -> set[str]:
-    """Return the URLs of all files at a place, none where it is gone; raises StoreAway."""
-    try:
-        return {one.name for one in store.find(url).files}
-    except NotStored:
-        return set()

@@ -17,7 +17,7 @@ REST = timedelta(minutes=1)
 
 
 def register_again(engine: Engine, name: str) -> bool:
-    """Queue the registering of a file that is known, as it was told before; return whether there is a new job.
+    """Queue the registering of a file that is known, as it was told before; return whether it is under way by then.
 
     Parameters
     ----------
@@ -30,12 +30,11 @@ def register_again(engine: Engine, name: str) -> bool:
     with Session(engine.execution_options(writes=True)) as session, session.begin():
         # Locked, so that of many readers at once one queues it.
         known = find.stored_file(session, name, locked=True)
-        if known is None or _is_under_way(session, name):
+        if known is None:
             return False
-        session.add(Job(kind=REGISTER, subject=name, options=known.options))
-    return True
-
-
-def _is_under_way(session: Session, name: str) -> bool:
-    lately = (Job.state.in_((QUEUED, RUNNING, PAUSED))) | (Job.date_finished > moment() - REST)
-    return session.scalar(select(Job.id).where(Job.kind == REGISTER, Job.subject == name, lately).limit(1)) is not None
+        lately = (Job.state.in_((QUEUED, RUNNING, PAUSED))) | (Job.date_finished > moment() - REST)
+        same = select(Job.date_finished).where(Job.kind == REGISTER, Job.subject == name, lately)
+        ends = list(session.scalars(same))
+        if not ends:
+            session.add(Job(kind=REGISTER, subject=name, options=known.options))
+        return not ends or None in ends
