@@ -46,7 +46,8 @@ def mark_missing(store: ObjectStore, engine: Engine, url: str, listed: Collectio
         If it cannot be told what is there; then nothing is marked.
     """
     with Session(engine) as session:
-        absent = [one for one in known_below(session, url) if one.name not in listed]
+        # What was unregistered is of no version, and nobody misses it.
+        absent = [one for one in known_below(session, url) if one.name not in listed and one.pin is not None]
         names = {one.id: one.name for one in absent}
         missing = [one.name for one in absent if one.missing_since is not None]
     if not names:

@@ -125,9 +125,11 @@ def _widen(session: Session, times: Datafile, ends: Any) -> None:
     model = TYPES["spiketrain"]
     of_times = (model.times_id == times.id, model.file_id == times.file_id, model.current_state == ACTIVE)
     for train in session.scalars(select(model).where(*of_times)).unique():
-        unit = times.units or "s"
-        start = min(train.t_start, _in_unit(ends[0], unit, train.t_start_units))
-        stop = max(train.t_stop, _in_unit(ends[1], unit, train.t_stop_units))
+        unit, window = times.units or "s", ("t_start", "t_start_units", "t_stop", "t_stop_units")
+        # Of the file, also where a person corrected it: by that they may take it back.
+        own = {name: getattr(train, name) for name in window} | corrections.said_by_file(train, window)
+        start = min(own["t_start"], _in_unit(ends[0], unit, own["t_start_units"]))
+        stop = max(own["t_stop"], _in_unit(ends[1], unit, own["t_stop_units"]))
         said = corrections.kept(train, {"t_start": start, "t_stop": stop})
         differs = {name: value for name, value in said.items() if getattr(train, name) != value}
         for name, value in differs.items():
