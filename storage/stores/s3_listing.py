@@ -7,7 +7,7 @@ from typing import Any
 
 from storage.stores.backend import CLOSED, Listed, Listing, Stat
 
-CLOSED_FOLDER = re.compile(rf"(?:^|/)[^/]*({'|'.join(map(re.escape, CLOSED))})/", re.IGNORECASE)
+CLOSED_FOLDER = re.compile(rf"[^/]*({'|'.join(map(re.escape, CLOSED))})/", re.IGNORECASE)
 AFTER_SLASH = "0"
 """What follows a slash in the order of keys: after ``x.zarr0`` come the keys beyond ``x.zarr/``."""
 
