@@ -14,9 +14,11 @@ from app.job_commands import one_worker
 from storage.catalog.files import StoredFile
 from storage.catalog.jobs import Job
 from storage.catalog.uploads import Leftover
+from storage.ingest.inspect import identity_of
 from storage.ingest.places import recordings_at, url_of
 from storage.ingest.unregister import registered_at, unregister
 from storage.ingest.vanished import mark_missing
+from storage.jobs.again import register_again
 from tests.archive import Archive
 from tests.storage.ingest.test_register import write_nwb
 
@@ -99,15 +101,12 @@ class TestMoved:
             path.rename(tmp_path / "lab/b.nwb")
             assert archive.register(tmp_path / "lab/b.nwb").state in ("registered", "updated")
 
-    def test_nix_has_an_id_for_it(self, archive, tmp_path):
-        path = tmp_path / "lab" / "a.nix"
-        with h5py.File(path, "w") as file:
-            file.attrs["format"], file.attrs["id"] = "nix", "2f3b7f0a-6a56-4a31-9f2c-0b4d3d3f4a10"
-            file["x"] = np.arange(3.0)
-        archive.register(path, sampling_rate=(1, "Hz"))
-        with Session(archive.services.engine) as session:
-            known = session.scalars(select(StoredFile.identity)).all()
-        assert known in ([], ["nix 2f3b7f0a-6a56-4a31-9f2c-0b4d3d3f4a10"])  # none where such files are refused
+    def test_nix_has_an_id_for_it_and_plain_hdf5_has_none(self):
+        with h5py.File.in_memory() as file:
+            file.attrs["id"] = "2f3b7f0a-6a56-4a31-9f2c-0b4d3d3f4a10"
+            assert identity_of(file) is None
+            file.attrs["format"] = "nix"
+            assert identity_of(file) == "nix 2f3b7f0a-6a56-4a31-9f2c-0b4d3d3f4a10"
 
 
 class TestMissing:
@@ -183,9 +182,10 @@ class TestChanged:
         assert work(archive) == 1
         assert "again" not in archive.error(link, 409)["message"] and work(archive) == 0
 
-    def test_an_upload_is_nothing_to_register(self, archive, tmp_path):
-        with Session(archive.services.engine) as session:
-            assert session.scalars(select(Job)).all() == []
+    def test_what_is_no_registered_file_is_not_registered(self, archive):
+        for name in ("datafiles/aa/b.h5", "file:///never/registered.nwb"):
+            assert not register_again(archive.services.engine, name)
+        assert work(archive) == 0
 
 
 class TestUnregister:

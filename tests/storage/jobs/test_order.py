@@ -172,7 +172,9 @@ class TestUnits:
             work(later)
             short = self.SPIKES[0][[0, -1]], self.SPIKES[1], self.SPIKES[2][[0, -1]], self.SPIKES[3][[0, -1]]
             archive.register(write(tmp_path / "short.nwb", spikes=short, observed=observed, chunks=(2,)))
-            assert self.trains(later) == self.trains(archive)  # only first and last spikes matter, and short ones are read
+            assert self.trains(later) == self.trains(
+                archive
+            )  # only first and last spikes matter, and short ones are read
 
     def test_units_whose_spikes_are_not_sorted_are_refused_and_the_others_served(self, archive, tmp_path):
         spikes = list(self.SPIKES)

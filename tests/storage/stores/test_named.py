@@ -108,7 +108,9 @@ def test_places_are_told_apart():
     assert named.split_place("lab:night/3.nwb") == ("lab", "night/3.nwb")
     for name in ("s3://lab/x", "datafiles/aa/b.h5", "/srv/a:b.h5", "c:x", "file:///lab:x"):
         assert named.split_place(name) is None
-    assert named.is_registered("lab:a") and named.is_registered("s3://b/a") and not named.is_registered("datafiles/a.h5")
+    assert (
+        named.is_registered("lab:a") and named.is_registered("s3://b/a") and not named.is_registered("datafiles/a.h5")
+    )
     assert (file_name("lab:a.nwb"), file_name("lab:night/3.nwb")) == ("a.nwb", "3.nwb")
 
 
@@ -117,7 +119,9 @@ class TestFolder:
     def store(self, tmp_path):
         (tmp_path / "lab" / "night").mkdir(parents=True)
         (tmp_path / "lab" / "night" / "3.nwb").write_bytes(b"content")
-        stores = named.parsed(f'[lab]\nurl = "file://{tmp_path}/lab"\n[own]\nurl = "file://{tmp_path}"\nread_only = false')
+        stores = named.parsed(
+            f'[lab]\nurl = "file://{tmp_path}/lab"\n[own]\nurl = "file://{tmp_path}"\nread_only = false'
+        )
         return ObjectStore("own:store", stores=stores)
 
     def test_its_files_are_named_by_it(self, store):
@@ -164,7 +168,9 @@ class TestS3:
         access = {"endpoint": s3.url, "region": "us-east-1", **told}
         if not told:
             access |= {"access_key_id": KEYS["aws_access_key_id"], "secret_access_key": KEYS["aws_secret_access_key"]}
-        lines = "\n".join(f'{key} = "{value}"' if isinstance(value, str) else f"{key} = true" for key, value in access.items())
+        lines = "\n".join(
+            f'{key} = "{value}"' if isinstance(value, str) else f"{key} = true" for key, value in access.items()
+        )
         stores = named.parsed(f'[lab]\nurl = "s3://recordings/{client}"\n{lines}')
         return ObjectStore("memory://own", s3_client=client, stores=stores)
 
