@@ -39,12 +39,12 @@ class NamedStore:
 def split_place(name: str) -> tuple[str, str] | None:
     """Return the name of a store and what follows it, of ``lab:night/3.nwb``; None for a key, a path or a URL."""
     found = PLACE.fullmatch(name)
-    return None if found is None else (found[1], found[2])
+    return None if found is None or found[1] in TAKEN else (found[1], found[2])
 
 
 def is_registered(name: str) -> bool:
     """Whether a stored file lies where others put it: it goes by a URL or by a place in a named store, not by a key."""
-    return "://" in name or PLACE.fullmatch(name) is not None
+    return "://" in name or split_place(name) is not None
 
 
 def parsed(content: str) -> dict[str, NamedStore]:

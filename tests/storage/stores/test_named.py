@@ -106,7 +106,7 @@ class TestFile:
 
 def test_places_are_told_apart():
     assert named.split_place("lab:night/3.nwb") == ("lab", "night/3.nwb")
-    for name in ("s3://lab/x", "datafiles/aa/b.h5", "/srv/a:b.h5", "c:x", "file:///lab:x"):
+    for name in ("s3://lab/x", "datafiles/aa/b.h5", "/srv/a:b.h5", "c:x", "s3:/x", "file:///lab:x"):
         assert named.split_place(name) is None
     assert (
         named.is_registered("lab:a") and named.is_registered("s3://b/a") and not named.is_registered("datafiles/a.h5")
