@@ -216,7 +216,7 @@ def port(text: str) -> int:
 
 def local_path(path: str) -> str:
     """Return an existing path made absolute, or a URL as it is."""
-    if "://" in path:
+    if "://" in path or (re.match("(?!s3:|file:|https?:)[a-z][a-z0-9_-]+:", path) and not os.path.exists(path)):  # noqa: PTH110 - as below
         return path
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists() raises where a part may not be entered
         raise Problem(f"there is no {path!r} here; give files, folders or URLs such as s3://bucket/prefix", 2)

@@ -30,10 +30,9 @@ from storage.catalog.files import Datafile
 from storage.catalog.migrate import migrate
 from storage.catalog.models import TYPES
 from storage.catalog.permissions import NOBODY
-from storage.errors import StorageError
 from storage.ingest.demo import write_demo
 from storage.ingest.formats.hdf5 import PlainOptions
-from storage.ingest.register import Options, files_at
+from storage.ingest.register import Options
 from storage.timings import Timings
 from storage.units import hertz, require_unit, seconds
 
@@ -133,6 +132,8 @@ def init() -> None:
 )
 @click.option("--no-map", is_flag=True, help="Forget the mapping file that was told before.")
 @click.option("--queue", is_flag=True, help="Leave it to the workers, and return at once.")
+@click.option("--dry-run", is_flag=True, help="Tell what would be done, and write nothing.")
+@click.option("--forget-corrections", is_flag=True, help="What persons changed becomes what the files say.")
 @with_appcontext
 def register_files(
     places: Sequence[str],
@@ -145,8 +146,13 @@ def register_files(
     mapping: dict[str, Any] | None,
     no_map: bool,
     queue: bool,
+    dry_run: bool,
+    forget_corrections: bool,
 ) -> None:
-    """Register NWB, NIX and HDF5 files, folders of them, or s3:// prefixes, in place."""
+    """Register recordings, folders of them, s3:// prefixes, or places in named stores (lab:prefix/), in place.
+
+    Registering again brings the catalog up to date with files that are new, changed, moved or missing.
+    """
     if sampling_rate is not None and sampling_rate[0] <= 0:
         raise click.BadParameter(f"{sampling_rate[0]} is not positive", param_hint="--sampling-rate")
     options = Options(
@@ -154,19 +160,13 @@ def register_files(
         safety_level,
         PlainOptions(sampling_rate, t_start, units, {} if no_map else mapping),
         default_safety_level,
+        forget_corrections=forget_corrections,
         show_subject=services().settings.show_subject,
     )
-    files = _files(services(), places)
-    if not files:
-        raise click.ClickException("nothing could be registered")
-    if queue:
-        with catalog_errors():
-            registering.queue_files(services(), files, options)
-        click.echo(f"queued {len(files)} files; 'flask jobs list' tells how far it is")
-        return
-    outcomes = registering.register_files(services(), files, options)
-    if not any(outcome.counts for outcome in outcomes):
-        raise click.ClickException("nothing could be registered")
+    if dry_run:
+        registering.tell_what_would_be_done(services(), places, options)
+    else:
+        registering.register_places(services(), places, options, leave_to_workers=queue)
 
 
 @click.command("demo")
@@ -203,17 +203,6 @@ def welcome(address: str) -> None:
     permalink, asked, link = example
     click.echo(f"  curl '{address}{permalink}/?{asked}'")
     click.echo(f"  curl '{address}{link}'\n")
-
-
-def _files(found: Services, places: Sequence[str]) -> list[str]:
-    """Return the URLs of all files at these places; what is not there is told, and left out."""
-    files: dict[str, None] = {}
-    for place in places:
-        try:
-            files |= dict.fromkeys(files_at(found.store, place))
-        except (StorageError, OSError) as error:
-            click.echo(f"{'left out':>10}  {place}: {error}")
-    return list(files)
 
 
 def _example(found: Services) -> tuple[str, str, str] | None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from storage.ingest.sandbox.limits import Limits as SandboxLimits
 from storage.objectstore import S3_CLIENTS
+from storage.stores import named
+from storage.stores.named import NamedStore
 from storage.uploads.under_way import Limits
 
 MEBIBYTE = 1 << 20
@@ -61,6 +63,8 @@ class Settings:
     """What uploads may take; the lease also of jobs."""
     s3_public_url: str | None
     """Where callers reach the S3 of the store, so that they can send parts straight to it."""
+    stores: dict[str, NamedStore]
+    """Where files are registered that lie elsewhere, by name."""
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str]) -> Settings:
@@ -77,17 +81,18 @@ class Settings:
             ``EPHYSTORE_LEASE_S`` (60), ``EPHYSTORE_TRUSTED_PROXIES`` (0), ``EPHYSTORE_SECURE_COOKIES`` (0),
             ``EPHYSTORE_SANDBOX_MEMORY_MB`` (1024), ``EPHYSTORE_SANDBOX_CPU_S`` (60),
             ``EPHYSTORE_SANDBOX_WALL_S`` (600), ``EPHYSTORE_SANDBOX_REQUIRE`` (0), ``EPHYSTORE_SHOW_SUBJECT`` (0),
-            ``EPHYSTORE_MAX_UPLOAD_GB`` (100), ``EPHYSTORE_MAX_REQUEST_GB`` (10), ``EPHYSTORE_QUOTA_GB`` (1000) and
-            ``EPHYSTORE_S3_PUBLIC_URL``.
+            ``EPHYSTORE_MAX_UPLOAD_GB`` (100), ``EPHYSTORE_MAX_REQUEST_GB`` (10), ``EPHYSTORE_QUOTA_GB`` (1000),
+            ``EPHYSTORE_S3_PUBLIC_URL`` and ``EPHYSTORE_STORES``.
         """
         _switch(variables, "EPHYSTORE_S3_ANONYMOUS")
         n_processes = max(1, _whole(variables, "EPHYSTORE_WORKERS", max(2, processors())))
         data = Path(variables.get("EPHYSTORE_DATA") or "data").resolve()
+        stores = _stores(variables, "EPHYSTORE_STORES")
         return cls(
             data=data,
             database_url=_url(variables, "EPHYSTORE_DATABASE_URL", f"sqlite:///{data}/catalog.sqlite", DATABASES),
             s3_client=_one_of(variables, "EPHYSTORE_S3_CLIENT", S3_CLIENTS),
-            store_url=_url(variables, "EPHYSTORE_STORE_URL", f"file://{data}/store", ("",)),
+            store_url=_store_url(variables, "EPHYSTORE_STORE_URL", f"file://{data}/store", stores),
             chunk_cache_nbytes=_whole(variables, "EPHYSTORE_CHUNK_CACHE_MB", chunk_cache_mb(n_processes)) * MEBIBYTE,
             index_cache_nbytes=_whole(variables, "EPHYSTORE_INDEX_CACHE_MB", 64) * MEBIBYTE,
             decoders=max(1, _whole(variables, "EPHYSTORE_DECODERS", processors())),
@@ -109,6 +114,7 @@ class Settings:
                 lease_s=max(1, _whole(variables, "EPHYSTORE_LEASE_S", 60)),
             ),
             s3_public_url=_web_url(variables, "EPHYSTORE_S3_PUBLIC_URL"),
+            stores=stores,
         )
 
 
@@ -128,6 +134,34 @@ def _url(variables: Mapping[str, str], name: str, default: str, beginnings: tupl
     if not url.partition("://")[2] or not url.startswith(beginnings):
         raise BadSetting(f"{name} is not a URL that begins like {default.partition('://')[0]}://, and is known here")
     return url
+
+
+def _store_url(variables: Mapping[str, str], name: str, default: str, stores: Mapping[str, NamedStore]) -> str:
+    """Return a URL, or a place in a named store that may be written to."""
+    place = named.split_place(variables.get(name) or default)
+    if place is None:
+        return _url(variables, name, default, ("",))
+    if place[0] not in stores:
+        raise BadSetting(f"{name} is in a store that EPHYSTORE_STORES does not name: {place[0]}")
+    if stores[place[0]].read_only:
+        raise BadSetting(
+            f"{name} is in {place[0]}, which is read-only; read_only = false in EPHYSTORE_STORES allows it"
+        )
+    return variables[name]
+
+
+def _stores(variables: Mapping[str, str], name: str) -> dict[str, NamedStore]:
+    """Return the stores that a file names; none where no file is told."""
+    path = variables.get(name)
+    if not path:
+        return {}
+    try:
+        return named.parsed(Path(path).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise BadSetting(f"{name}: {path} cannot be read: {reason}") from None
+    except ValueError as error:
+        raise BadSetting(f"{name}: {path}: {error}") from None
 
 
 def _web_url(variables: Mapping[str, str], name: str) -> str | None:

@@ -18,6 +18,7 @@ from app.body import BodyBroken
 from app.documents import MEDIA_TYPE, document
 from app.form import WrongForm, WrongMediaType
 from app.long_answers import Busy
+from app.looking_again import look_again
 from storage import errors
 from storage.catalog.logins import TooManyAttempts, WrongPassword
 from storage.catalog.permissions import Forbidden, LoginNeeded
@@ -40,6 +41,7 @@ STATUS: dict[type[Exception], tuple[HTTPStatus, str]] = {
     Contended: (HTTPStatus.CONFLICT, "contended"),
     Stale: (HTTPStatus.PRECONDITION_FAILED, "stale"),
     errors.NotFound: (HTTPStatus.NOT_FOUND, "not_found"),
+    errors.Missing: (HTTPStatus.NOT_FOUND, "missing"),
     errors.NotStored: (HTTPStatus.NOT_FOUND, "not_stored"),
     errors.FileChanged: (HTTPStatus.CONFLICT, "file_changed"),
     errors.FileDamaged: (HTTPStatus.CONFLICT, "file_damaged"),
@@ -50,6 +52,8 @@ STATUS: dict[type[Exception], tuple[HTTPStatus, str]] = {
     errors.WrongLength: (HTTPStatus.BAD_REQUEST, "wrong_length"),
     errors.TooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large"),
     errors.QuotaExceeded: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "quota_exceeded"),
+    errors.ReadOnly: (HTTPStatus.FORBIDDEN, "read_only"),
+    errors.OrderUnknown: (HTTPStatus.SERVICE_UNAVAILABLE, "order_unknown"),
     errors.StoreFull: (HTTPStatus.INSUFFICIENT_STORAGE, "store_full"),
     BodyBroken: (HTTPStatus.BAD_REQUEST, "body_broken"),
     WrongForm: (HTTPStatus.BAD_REQUEST, "bad_request"),
@@ -83,6 +87,8 @@ def install(app: Flask) -> None:
 def _known(error: Exception) -> Response:
     status, word = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     message, details = _told(error, word)
+    if isinstance(error, errors.FileChanged | errors.Missing) and error.name is not None and look_again(error):
+        message += "; it is being registered again"
     response = _response(status, word, message, details)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         log.warning("%s: %s (%s)", word, error, str(error.__cause__ or "").partition("\n")[0][:500])

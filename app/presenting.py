@@ -17,7 +17,7 @@ from storage.catalog.files import Datafile
 from storage.catalog.lending import hidden_arrays
 from storage.catalog.models import NeoObject
 from storage.catalog.permissions import Caller, Forbidden, LoginNeeded, require_read
-from storage.errors import FileChanged, FileDamaged, NotStored, SelectionError
+from storage.errors import FileChanged, FileDamaged, NotStored, OrderUnknown, SelectionError
 from storage.slices import Downsampled, slice_object
 from storage.timings import Timings
 
@@ -59,7 +59,7 @@ def selected_list(
     def show(row: NeoObject) -> Shown:
         try:
             return _shown(row, query.array, services, Timings(), caller, hidden[row.id])
-        except (SelectionError, NotStored, FileChanged, FileDamaged, Forbidden, LoginNeeded) as error:
+        except (SelectionError, NotStored, FileChanged, FileDamaged, OrderUnknown, Forbidden, LoginNeeded) as error:
             return Shown(row, reason=str(error), hidden=hidden[row.id])
 
     # Only irregular objects ask the store, for their times; they ask side by side.

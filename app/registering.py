@@ -3,73 +3,194 @@
 from __future__ import annotations
 
 import secrets
-import time
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 from sqlalchemy.orm import Session
 from tqdm import tqdm
 
+from app import summary
 from app.catalog_errors import catalog_errors
 from app.job_commands import one_worker
 from app.services import Services
-from storage.catalog import queue
-from storage.catalog.jobs import DONE, QUEUED, Job, add_registers
+from storage.catalog import batches, find, queue
+from storage.catalog.jobs import DONE, QUEUED, REGISTER, Job
+from storage.ingest.dry_run import dry_run
+from storage.ingest.found import Refusal
 from storage.ingest.register import Options, Outcome
+from storage.ingest.survey import FEW, survey, to_do
 from storage.jobs.steps import FileProgress
+from storage.jobs.worker import Worker
 
 LOOK_S = 0.2
 """Between two looks at which jobs of a batch came to an end."""
 
 
+def register_places(found: Services, places: Sequence[str], options: Options, *, leave_to_workers: bool) -> None:
+    """Register all that lies at some places, and tell what became of it; raises ClickException if that is nothing."""
+    with catalog_errors():
+        there = survey(found.store, places)
+        missing = there.mark_missing(found.store, found.engine)
+        _tell(there.refusals)
+        files, n_unchanged = to_do(found.store, found.engine, there.files, options)
+        if not there.files and not missing:
+            raise click.ClickException("nothing could be registered")
+        if leave_to_workers:
+            queue_files(found, files, options)
+            told = f"queued {len(files)} files; 'flask jobs list' tells how far it is"
+            click.echo(told + (f"; {n_unchanged} are unchanged" if n_unchanged else ""))
+            return
+    outcomes = register_files(found, files, options)
+    if len(files) > 1 or n_unchanged or missing:
+        n_later = len(files) - len(outcomes)
+        missing = [url for url in missing if _is_missing(found, url)]  # some were found elsewhere meanwhile
+        click.echo("\n".join(summary.summary(outcomes, n_unchanged=n_unchanged, n_later=n_later, missing=missing)))
+    if not n_unchanged and not missing and not any(outcome.counts for outcome in outcomes):
+        raise click.ClickException("nothing could be registered")
+
+
+def tell_what_would_be_done(found: Services, places: Sequence[str], options: Options) -> None:
+    """Look into files as registering would, write nothing, and tell what would become of them."""
+    with catalog_errors():
+        there = survey(found.store, places)
+        _tell(there.refusals)
+        urls, n_unchanged = to_do(found.store, found.engine, there.files, options)
+        chosen = set(urls)
+        files = [one for one in there.files if one.name in chosen]
+        with tqdm(desc="Looking into files", unit="file", leave=False, disable=None) as bar:
+
+            def show(n_all: int) -> None:
+                bar.total = n_all
+                bar.update()
+
+            n_threads = max(1, found.settings.job_threads - 1)
+            result = dry_run(found.store, found.engine, files, options, threads=n_threads, progress=show)
+    click.echo("\n".join(summary.of_dry_run(result, n_unchanged)))
+    if not n_unchanged and not any(outcome.counts for outcome in result.outcomes):
+        raise click.ClickException("nothing could be registered")
+
+
+def _tell(refusals: Sequence[Refusal]) -> None:
+    for refusal in refusals:
+        click.echo(summary.line("left out", f"{refusal.path}: {refusal.reason}"))
+
+
+def _is_missing(found: Services, url: str) -> bool:
+    with found.session() as session:
+        known = find.stored_file(session, url)
+    return known is not None and known.missing_since is not None
+
+
 def queue_files(found: Services, files: Sequence[str], options: Options) -> str:
-    """Queue the registering of files; return the name of their batch."""
+    """Queue the registering of files, unless they wait for it already; return the name of their batch."""
     batch = secrets.token_hex(8)
     if not files:
         return batch
     with Session(found.engine.execution_options(writes=True)) as session, session.begin():
-        add_registers(session, files, options.as_json(), batch)
+        batches.put(session, files, options.as_json(), batch)
     found.wake(min(len(files), found.settings.job_threads))
     return batch
 
 
 def register_files(found: Services, files: Sequence[str], options: Options) -> list[Outcome]:
-    """Register files, saying of each what became of it; return the outcomes of those that were looked into."""
+    """Register files, several at once; return the outcomes of those that were looked into.
+
+    What became of each is told on a line of its own where they are few.
+    """
     if not files:
         return []
-    outcomes = []
+    outcomes: dict[str, Outcome] = {}
     with catalog_errors(), tqdm(total=len(files), desc="Registering", unit="file", leave=False, disable=None) as bar:
         batch = queue_files(found, files, options)
         try:
-            for job in _ended(found, batch, len(files), _shown_in(bar)):
-                if job.state == DONE and job.result is not None:
-                    outcomes.append(Outcome.from_json(job.subject, job.result))
-                bar.write("\n".join(_told(outcomes[-1]) if job.state == DONE else [_put_off(job)]))
-                bar.update()
+            for job in _ended(found, batch, _shown_in(bar)):
+                lines = _taken(outcomes, job)
+                if len(files) <= FEW:
+                    bar.write("\n".join(lines), end="\n" if lines else "")
+                if job.kind == REGISTER:
+                    bar.update()
         except KeyboardInterrupt:
             with Session(found.engine.execution_options(writes=True)) as session, session.begin():
-                n_left = len(queue.cancel(session, queue.batch(session, batch)))
+                left = queue.cancel(session, queue.batch(session, batch))
+                n_left = sum(job.kind == REGISTER for job in left)
             told = f"stopped: {n_left} of {len(files)} files were not looked into; the same command goes on with them"
             raise click.ClickException(told) from None
-    return outcomes
+    return list(outcomes.values())
 
 
-def _ended(found: Services, batch: str, n_jobs: int, show: FileProgress) -> Iterator[Job]:
-    """Do the jobs of a batch; yield each that came to an end, by whomever, or waits for a later attempt."""
+def _taken(outcomes: dict[str, Outcome], job: Job) -> list[str]:
+    """Add what a job came to; return the lines about it."""
+    if job.state != DONE or job.result is None:
+        return [] if job.state == DONE else [_put_off(job)]
+    if job.kind == REGISTER:
+        outcomes[job.subject] = Outcome.from_json(job.subject, job.result)
+        return summary.told(outcomes[job.subject])
+    refusals = [Refusal(path, reason) for path, reason in job.result["refusals"]]
+    if job.subject in outcomes:  # else its file was looked into by an earlier command
+        outcomes[job.subject].refusals.extend(refusals)
+    return summary.told(Outcome(job.subject, "unchanged", {}, refusals))[1:]
+
+
+def _ended(found: Services, batch: str, show: FileProgress) -> Iterator[Job]:
+    """Do the jobs of a batch; yield each that came to an end, by whomever, or waits for a later attempt.
+
+    Another command may take jobs over by asking for the same files: then they are not waited for.
+    """
     told: set[int] = set()
-    looked_s = 0.0
-    with one_worker(found, show) as worker:
-        while len(told) < n_jobs:
-            done = worker.do_next(batch=batch)
-            if done is not None and time.monotonic() < looked_s + LOOK_S:
-                continue
+    with one_worker(found, show) as worker, _working(worker, batch, found.settings.job_threads - 1) as at_work:
+        while True:
             with found.session() as session:
+                # Asked before what has ended: what ends in between is seen in the next turn.
+                is_open = batches.is_open(session, batch)
                 ended = queue.ended(session, batch, told)
-            looked_s = time.monotonic()
             told |= {job.id for job in ended}
             yield from ended
-            if done is None and not ended:
-                time.sleep(LOOK_S)
+            if not is_open and not ended:
+                return
+            at_work.wait()
+
+
+class _AtWork:
+    """Threads that do the jobs of one batch until they are stopped."""
+
+    def __init__(self, worker: Worker, batch: str) -> None:
+        self._worker, self._batch = worker, batch
+        self.stopped = threading.Event()
+        self._failed = threading.Event()
+        self._failures: list[BaseException] = []
+
+    def work(self) -> None:
+        """Do jobs, looking again after a while where there is none."""
+        try:
+            while not self.stopped.is_set():
+                if self._worker.do_next(batch=self._batch) is None:
+                    self.stopped.wait(LOOK_S)
+        except BaseException as error:
+            self._failures.append(error)
+            self._failed.set()
+
+    def wait(self) -> None:
+        """Wait for a while; raises what a thread failed with."""
+        if self._failed.wait(LOOK_S):
+            raise self._failures[0]
+
+
+@contextmanager
+def _working(worker: Worker, batch: str, n_threads: int) -> Iterator[_AtWork]:
+    at_work = _AtWork(worker, batch)
+    threads = [threading.Thread(target=at_work.work, name="register", daemon=True) for _ in range(max(1, n_threads))]
+    for thread in threads:
+        thread.start()
+    try:
+        yield at_work
+    except BaseException:  # what is under way is not waited for: it goes back to the queue
+        at_work.stopped.set()
+        raise
+    at_work.stopped.set()
+    for thread in threads:
+        thread.join()
 
 
 def _shown_in(bar: tqdm) -> FileProgress:  # type: ignore[type-arg]
@@ -85,14 +206,4 @@ def _shown_in(bar: tqdm) -> FileProgress:  # type: ignore[type-arg]
 def _put_off(job: Job) -> str:
     """Say of a job that has no outcome what became of it."""
     word, more = ("later", "; a worker tries again ('flask worker')") if job.state == QUEUED else (job.state, "")
-    return f"{word:>10}  {job.subject.rpartition('/')[2]}: {job.message or job.state}{more}"
-
-
-def _told(outcome: Outcome) -> list[str]:
-    counts = ", ".join(f"{number} {type_name}" for type_name, number in outcome.counts.items())
-    name = outcome.url.rpartition("/")[2]
-    lines = [f"{outcome.state:>10}  {name}" + (f": {counts}" if counts else "")]
-    for refusal in outcome.refusals:
-        place = name if refusal.path == name else f"{name} {refusal.path}"
-        lines.append(f"{'left out':>10}  {place}: {refusal.reason}")
-    return lines
+    return summary.line(word, f"{job.subject.rpartition('/')[2]}: {job.message or job.state}{more}")

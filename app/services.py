@@ -46,7 +46,12 @@ class Services:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.store = ObjectStore(settings.store_url, s3_client=settings.s3_client, s3_public_url=settings.s3_public_url)
+        self.store = ObjectStore(
+            settings.store_url,
+            s3_client=settings.s3_client,
+            s3_public_url=settings.s3_public_url,
+            stores=settings.stores,
+        )
         self.reader = Reader(
             DatasetReader(
                 store=self.store,

@@ -14,6 +14,7 @@ from schemas import permalinks
 from schemas.inline import array_of
 from schemas.numbers import plain
 from schemas.permalinks import datafile_permalink, object_permalink, user_permalink
+from storage.catalog import corrections
 from storage.catalog.arrays import stored_array
 from storage.catalog.files import Datafile
 from storage.catalog.forms import ArrayForm
@@ -27,6 +28,7 @@ MIN_YEAR = 1000
 INT32 = -(2**31), 2**31 - 1
 INT64 = -(2**63), 2**64 - 1
 MAX_PARENTS = 1000
+MAX_CORRECTIONS = 100
 MAX_ANNOTATIONS_NBYTES = 64 * 1024
 MAX_ANNOTATIONS_DEPTH = 20
 
@@ -122,6 +124,23 @@ class Moment(Column):
                 "is not a date such as '2012-07-26 17:16:07' (UTC) or '2012-07-26T19:16:07+02:00'"
             ) from error
         return moment
+
+
+class Corrections(fields.Field[Any]):
+    """The names of the fields of a registered object that a person changed; a shorter list takes the others back."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_none=True, **kwargs)
+
+    def serialize(self, attr: str, obj: Any, accessor: Any = None, **kwargs: Any) -> list[str]:
+        """Return the names."""
+        return corrections.fields(obj.row)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[str, ...]:
+        is_list = isinstance(value, list) and len(value) <= MAX_CORRECTIONS
+        if not is_list or not all(isinstance(name, str) for name in value):
+            raise ValidationError("is not a list of names of fields")
+        return tuple(value)
 
 
 class Annotations(Column):

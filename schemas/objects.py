@@ -9,6 +9,7 @@ from marshmallow import Schema, ValidationError, post_dump
 from schemas.fields import (
     Annotations,
     Array,
+    Corrections,
     Moment,
     Number,
     Owner,
@@ -23,7 +24,7 @@ from schemas.numbers import plain
 from schemas.permalinks import object_permalink
 from storage.catalog import forms
 from storage.catalog.arrays import stored_array
-from storage.catalog.files import READY
+from storage.catalog.files import MISSING, READABLE
 from storage.catalog.find import child_types
 from storage.catalog.models import ALIASES, TYPES
 from storage.writing.given import Given
@@ -45,11 +46,15 @@ class NeoSchema(Schema):
     current_state = Number(dump_only=True)
     date_created = Moment(dump_only=True)
     last_modified = Moment(dump_only=True)
+    corrections = Corrections()
 
     @post_dump(pass_original=True)
     def arrange(self, data: dict[str, Any], original: Shown, **kwargs: Any) -> dict[str, Any]:
         """Put what all types have last; add what only some answers have."""
         common = {name: data.pop(name) for name in LAST}
+        corrected = data.pop("corrections")
+        if corrected:
+            common["corrections"] = corrected
         if original.downsampled is not None:
             data["downsampled"] = original.downsampled
         sets = {f"{kind}_set": [object_permalink(kind, id_) for id_ in ids] for kind, ids in original.children.items()}
@@ -204,7 +209,7 @@ class DatafileDocumentSchema(Schema):
         """Add what the array is, and the length of the file that it lies in."""
         row = original.row
         stored = {"progress": plain(original.progress), "nbytes": row.stored_in.nbytes, "sha256": row.stored_in.sha256}
-        if row.state != READY:
+        if row.state not in (*READABLE, MISSING):
             return data | {"shape": None, "dtype": None, **stored}
         array = stored_array(row)
         return data | {"shape": list(array.shape), "dtype": dtype_name(array.dtype), **stored}
@@ -249,7 +254,8 @@ def load_object(type_name: str, sent: dict[str, Any], *, is_new: bool) -> Given:
     schema = SCHEMAS[type_name]
     sets = [f"{kind}_set" for kind in child_types(TYPES[type_name])]
     read_only = {*schema.dump_fields} - {*schema.load_fields} | {*sets}
-    given = Given(told={name: value for name, value in sent.items() if name in read_only})
+    arrays = {name: one.form for name, one in schema.load_fields.items() if isinstance(one, Array)}
+    given = Given(told={name: value for name, value in sent.items() if name in read_only}, forms=arrays)
     known = {name: value for name, value in sent.items() if name in schema.load_fields}
     for name in list(sent.keys() - known.keys() - given.told.keys())[:MAX_UNKNOWN_TOLD]:
         given.fault(name[:40], f"is no field of a {type_name}; known are {', '.join(schema.load_fields)}")
@@ -270,7 +276,9 @@ def _said(error: ValidationError) -> dict[Any, Any]:
 
 def _put(given: Given, kind: Any, name: str, value: Any) -> None:
     """Put the value of a field where the catalog has it."""
-    if isinstance(kind, Parents):
+    if isinstance(kind, Corrections):
+        given.corrections = value or ()
+    elif isinstance(kind, Parents):
         given.several[name] = value
     elif isinstance(kind, Parent):
         given.parents[name] = value

@@ -41,8 +41,30 @@ class NotStored(StorageError):
     """The object store has no such file."""
 
 
+class Missing(NotStored):
+    """A registered file that is not where it was; it is served again when it is back.
+
+    Parameters
+    ----------
+    message : str
+    name : str
+        What the catalog calls the file.
+    """
+
+    def __init__(self, message: str, name: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+class OrderUnknown(StorageError):
+    """Times that are asked by time, and are not known yet to be sorted; trying again later will help."""
+
+
 class FileChanged(StorageError):
     """The stored file is not the one that was indexed."""
+
+    name: str | None = None
+    """What the store was asked for, where that is known."""
 
 
 class FileDamaged(StorageError):
@@ -63,6 +85,10 @@ class Refused(StorageError):
 
 class StillWritten(StorageError):
     """A recording that is still being made; trying again later will help. The text says how that is known."""
+
+
+class ReadOnly(StorageError):
+    """A store into which nothing is written."""
 
 
 class StoreFull(StorageError):

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import BinaryIO
 
+from storage.errors import FileChanged, NotStored
 from storage.ranges import ByteRange
-from storage.stores.backend import Content, Part, Pieces, Reading, Stat, Writing
+from storage.stores.access import FROM_ENVIRONMENT, Access
+from storage.stores.backend import Content, Listing, Part, Pieces, Reading, Stat, Writing
 from storage.stores.folder import Folder
+from storage.stores.named import NamedStore, split_place
+from storage.stores.read_only import ReadOnlyWriting
 
 Backend = tuple[Reading, Writing]
 """One kind of store; S3 is read and written by different clients."""
@@ -25,21 +31,34 @@ class ObjectStore:
         Of ``S3_CLIENTS``: what fetches ranges of ``s3://``.
     s3_public_url : str, optional
         Where callers reach the S3 that the service writes to; without it they send parts to the service.
+    stores : mapping of str to NamedStore
+        By name.
 
     Notes
     -----
-    A name is a key below ``root_url`` or, for a registered file, a whole URL. Clients are made at first
+    A name is a key below ``root_url`` or, for a registered file, a whole URL or a place in a named store, such as
+    ``lab:night/3.nwb``; all of these are URLs here. Clients are made at first
     use, because gunicorn forks after this object exists.
     """
 
-    def __init__(self, root_url: str, *, s3_client: str = "obstore", s3_public_url: str | None = None) -> None:
-        if not root_url.partition("://")[2].strip("/") and root_url != "file:///":
+    def __init__(
+        self,
+        root_url: str,
+        *,
+        s3_client: str = "obstore",
+        s3_public_url: str | None = None,
+        stores: Mapping[str, NamedStore] | None = None,
+    ) -> None:
+        if not root_url.partition("://")[2].strip("/") and root_url != "file:///" and split_place(root_url) is None:
             raise ValueError(f"a store is given as a URL such as file:///srv/store, not {root_url!r}")
         self.root_url = root_url.rstrip("/")
+        self.stores = dict(stores or {})
         self._makers: dict[str, Callable[[], Backend]] = {
             "file": _folder,
-            "s3": lambda: (S3_CLIENTS[s3_client](), _s3_writing(s3_public_url)),
+            "s3": lambda: (S3_CLIENTS[s3_client](FROM_ENVIRONMENT), _s3_writing(s3_public_url, FROM_ENVIRONMENT)),
         }
+        for one in self.stores.values():
+            self._makers[f"{one.name}:"] = partial(_named, one, s3_client, s3_public_url)
         self._backends: dict[str, Backend] = {}
         self._lock = threading.Lock()
 
@@ -58,7 +77,11 @@ class ObjectStore:
         if not ranges:
             return []
         (reading, _), location = self._find(name)
-        return reading.get_ranges(location, ranges, pin)
+        try:
+            return reading.get_ranges(location, ranges, pin)
+        except FileChanged as error:
+            error.name = name
+            raise
 
     def stat(self, name: str) -> Stat:
         """Return size and pin of a file; raises NotStored or StoreAway."""
@@ -72,9 +95,19 @@ class ObjectStore:
 
     def list(self, url: str) -> list[str]:
         """Return the URLs of a file, or of all files below a folder or prefix, sorted."""
+        return [found.name for found in self.find(url).files]
+
+    def find(self, url: str) -> Listing:
+        """Return a file, or all files below a folder or prefix, by URL; raises NotStored where there is none."""
         (reading, _), location = self._find(url)
-        protocol = url.partition("://")[0]
-        return [f"{protocol}://{found}" for found in reading.list(location)]
+        place = split_place(url)
+        if place is None:
+            top, beginning = "", f"{url.partition('://')[0]}://"
+        else:
+            top, beginning = f"{_location(self.stores[place[0]].url)}/", f"{place[0]}:"
+        listing = reading.find(location)
+        named = [replace(one, name=beginning + one.name.removeprefix(top)) for one in listing.files]
+        return Listing(named, [beginning + folder.removeprefix(top) for folder in listing.closed])
 
     def put(self, name: str, content: bytes) -> None:
         """Store a whole file under a key that no file has; it is there entirely or not at all."""
@@ -160,13 +193,34 @@ class ObjectStore:
         return writing.presign_part(location, upload, part, expires_s)
 
     def _find(self, name: str) -> tuple[Backend, str]:
-        url = name if "://" in name else f"{self.root_url}/{name}"
-        protocol, _, location = url.partition("://")
+        place = split_place(name)
+        if place is None and "://" not in name:
+            name = f"{self.root_url}/{name}"
+            place = split_place(name)
+        if place is None:
+            protocol, _, location = name.partition("://")
+            return self._backend(protocol), location
+        store = self.stores.get(place[0])
+        if store is None:
+            raise NotStored(f"there is no store named {place[0]}; EPHYSTORE_STORES {_known(self.stores)}")
+        if store.url.startswith("file://") and ".." in place[1].split("/"):
+            raise NotStored(f"{place[1]!r} leads out of the store {place[0]}")
+        return self._backend(f"{store.name}:"), f"{_location(store.url)}/{place[1]}"
+
+    def _backend(self, protocol: str) -> Backend:
         if protocol not in self._backends:
             with self._lock:
                 if protocol not in self._backends:
                     self._backends[protocol] = self._makers.get(protocol, lambda: _any(protocol))()
-        return self._backends[protocol], location
+        return self._backends[protocol]
+
+
+def _location(url: str) -> str:
+    return url.partition("://")[2]
+
+
+def _known(stores: Mapping[str, NamedStore]) -> str:
+    return f"has {', '.join(stores)}" if stores else "names none"
 
 
 # Clients are imported here, because s3fs alone takes 0.2 s.
@@ -177,22 +231,32 @@ def _folder() -> Backend:
     return folder, folder
 
 
-def _s3_by_obstore() -> Reading:
+def _named(store: NamedStore, s3_client: str, s3_public_url: str | None) -> Backend:
+    """Return how a named store is reached; obstore knows no certificates but those of the system."""
+    if store.url.startswith("file://"):
+        reading, writing = _folder()
+    else:
+        client = "s3fs" if store.access.ca is not None else s3_client
+        reading, writing = S3_CLIENTS[client](store.access), _s3_writing(s3_public_url, store.access)
+    return reading, ReadOnlyWriting(store.name) if store.read_only else writing
+
+
+def _s3_by_obstore(access: Access) -> Reading:
     from storage.stores.s3 import S3
 
-    return S3()
+    return S3(access)
 
 
-def _s3_by_s3fs() -> Reading:
+def _s3_by_s3fs(access: Access) -> Reading:
     from storage.stores.s3_fsspec import S3fs
 
-    return S3fs()
+    return S3fs(access)
 
 
-def _s3_writing(public_url: str | None) -> Writing:
+def _s3_writing(public_url: str | None, access: Access) -> Writing:
     from storage.stores.s3_writing import S3Writing
 
-    return S3Writing(public_url)
+    return S3Writing(public_url, access)
 
 
 def _any(protocol: str) -> Backend:
@@ -202,4 +266,4 @@ def _any(protocol: str) -> Backend:
     return store, store
 
 
-S3_CLIENTS: dict[str, Callable[[], Reading]] = {"obstore": _s3_by_obstore, "s3fs": _s3_by_s3fs}
+S3_CLIENTS: dict[str, Callable[[Access], Reading]] = {"obstore": _s3_by_obstore, "s3fs": _s3_by_s3fs}

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.cache import Cache
+from storage.errors import OrderUnknown
 from storage.hdf5 import sidecar
 from storage.hdf5.chunk import Samples
 from storage.objectstore import ObjectStore
@@ -63,6 +64,8 @@ class IrregularAxis:
     per_unit: Fraction
     """Units of the array of times in one ``unit``."""
     timings: Timings
+    is_ordered: bool = True
+    """Whether the times are known to be sorted; those that are not yet are found by index only."""
     _edges: Samples | None = None
     _read: dict[int, Samples] = field(default_factory=dict)
 
@@ -84,6 +87,7 @@ class IrregularAxis:
     def expect(self, times: Sequence[tuple[Fraction, Side]]) -> None:
         """Fetch together the blocks that searching for these ``(time, side)`` will read."""
         if self.n_samples and times:
+            self._require_order()
             self.reader.datasets.fetch_index_ahead(self.times.dataset)
             self._fetch([self._block_with(self._comparable(time, side), side) for time, side in times])
 
@@ -101,9 +105,14 @@ class IrregularAxis:
         first, last = float(self.time_of(0)), float(self.time_of(self.n_samples - 1))
         return f"the array holds samples 0 to {self.n_samples - 1}, at {first:.10g} to {last:.10g} {self.unit}"
 
+    def _require_order(self) -> None:
+        if not self.is_ordered:
+            raise OrderUnknown("whether these times are sorted is being checked; until then ask by index, or try later")
+
     def _search(self, time: Fraction, side: Side) -> int:
         if not self.n_samples:
             return 0
+        self._require_order()
         dtype = self.times.dtype
         if dtype.kind != "f" and not np.iinfo(dtype).min <= time * self.per_unit <= np.iinfo(dtype).max:
             return 0 if time < 0 else self.n_samples

@@ -24,8 +24,9 @@ from storage.catalog.models import RecordingChannel, Unit
 from storage.hdf5 import sidecar
 from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.found import Found, FoundObject
+from storage.ingest.places import url_of
 from storage.ingest.record import Recording, Sidecar
-from storage.ingest.register import Options, Outcome, register, url_of
+from storage.ingest.register import Options, Outcome, register
 
 PASSWORD = "correct horse"
 

@@ -14,11 +14,13 @@ from app.services import services
 from schemas.permalinks import datafile_permalink
 from schemas.queries import DATAFILE, DETAIL, NOTHING, list_schema, load
 from storage.catalog import find, permissions, queue
+from storage.catalog.arrays import require_there
 from storage.catalog.base import PUBLIC
-from storage.catalog.files import READY, REFUSED, Datafile
+from storage.catalog.files import READABLE, REFUSED, Datafile
 from storage.catalog.uses import Use, datafile_and_uses
 from storage.errors import NotReady
 from storage.stores.backend import file_name
+from storage.stores.named import is_registered
 from storage.uploads.archiving import archive_datafile
 
 datafiles = Blueprint("datafiles", __name__, url_prefix="/datafiles")
@@ -86,7 +88,7 @@ def get_download(datafile_id: int) -> Response:
     public = all(thing.safety_level == PUBLIC for thing in everything)
     # A registered file has the name it has where it lies; an uploaded one has a key, which is nobody's name for it.
     file = datafile.stored_in
-    name = file_name(file.name) if "://" in file.name else datafile.name
+    name = file_name(file.name) if is_registered(file.name) else datafile.name
     return answer(download.etag(file), lambda: download.response(file, name, services()), public=public)
 
 
@@ -114,11 +116,12 @@ def _readable(datafile_id: int) -> tuple[Datafile, list[Use], bool]:
 
 
 def _require_ready(datafile: Datafile) -> None:
-    """Raise NotReady, saying what can be done, unless the samples of a datafile can be read."""
+    """Raise NotReady or Missing, saying what can be done, unless the samples of a datafile can be read."""
     permalink = datafile_permalink(datafile.id)
     if datafile.state == REFUSED:
         raise NotReady(
             f"{datafile.name} cannot be read as an array: {datafile.reason}; {permalink}/download/ has the file"
         )
-    if datafile.state != READY:
+    require_there(datafile)
+    if datafile.state not in READABLE:
         raise NotReady(f"{datafile.name} is not checked yet; {permalink}/info/ tells when it is ready")

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from storage.calibration import from_json
-from storage.catalog.files import Datafile
+from storage.catalog.files import CHECKING_ORDER, MISSING, Datafile
 from storage.catalog.models import NeoObject, Spike
 from storage.catalog.uses import Use
-from storage.errors import FileDamaged, SelectionError
+from storage.errors import FileDamaged, Missing, SelectionError
 from storage.hdf5.chunk_index import ChunkIndex, grid_of
 from storage.hdf5.filters import Filter
 from storage.hdf5.layout import Chunked, Contiguous, Dataset
@@ -83,6 +83,7 @@ def _regular(t_start: float, time_unit: str, rate: float, rate_unit: str, n_samp
 
 def _irregular(owner: Any, reader: Reader, timings: Timings) -> IrregularAxis:
     datafile = owner.times
+    require_there(datafile)
     array_unit = datafile.units or "s"
     unit = getattr(owner, "t_start_units", None) or array_unit
     return IrregularAxis(
@@ -92,7 +93,14 @@ def _irregular(owner: Any, reader: Reader, timings: Timings) -> IrregularAxis:
         unit=unit,
         per_unit=Fraction(seconds(unit), seconds(array_unit)),
         timings=timings,
+        is_ordered=datafile.state != CHECKING_ORDER,
     )
+
+
+def require_there(datafile: Datafile) -> None:
+    """Raise Missing where the file of an array is known not to be where it was."""
+    if datafile.state == MISSING:
+        raise Missing(f"{datafile.name} cannot be read: {datafile.reason}", datafile.file.name)
 
 
 def _time_blocks(datafile: Datafile) -> TimeBlocks:

@@ -91,6 +91,11 @@ class Owned:
     owner_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"), index=True)
 
     @declared_attr
+    def corrections(cls) -> Mapped[dict[str, Any] | None]:
+        """What the file says in the columns that a person changed: these stay as the person left them."""
+        return mapped_column(JSON(none_as_null=True))
+
+    @declared_attr
     def owner(cls) -> Mapped[User | None]:
         """Whose it is."""
         return relationship(User, lazy="joined")

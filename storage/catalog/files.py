@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, ForeignKey, LargeBinary, String, Text, false
@@ -13,7 +14,12 @@ UPLOADED = "uploaded"
 CHECKING = "checking"
 READY = "ready"
 REFUSED = "refused"
+CHECKING_ORDER = "checking_order"
+MISSING = "missing"
 """States of a datafile."""
+
+READABLE = (READY, CHECKING_ORDER)
+"""Those in which samples can be read: whether times are sorted matters only to who asks by time."""
 
 
 class StoredFile(Base):
@@ -34,6 +40,10 @@ class StoredFile(Base):
     """How it was registered; registering it again in the same way does nothing."""
     refusals: Mapped[list[list[str]]] = mapped_column(JSON, default=list)
     """What of it cannot be served: path and reason each."""
+    identity: Mapped[str | None] = mapped_column(String(255), index=True)
+    """What a registered file calls itself, wherever it lies: how one that was moved is known again."""
+    missing_since: Mapped[datetime | None]
+    """Since when a registered file is not where it was registered."""
 
 
 class ShortIndex(Base):
@@ -56,9 +66,13 @@ class Datafile(Owned, Base):
     type: Mapped[int] = mapped_column(default=5)
     """5: an array."""
     state: Mapped[str] = mapped_column(String(16), default=READY)
-    """``uploaded``, ``checking``, ``ready`` or ``refused``; what follows is known once it is ready."""
+    """``uploaded``, ``checking``, ``ready`` or ``refused``; what follows is known once it is ready.
+
+    Of a registered file also ``checking_order``: the samples can be read, but are not known yet to be sorted times; and
+    ``missing``: the file is not where it was.
+    """
     reason: Mapped[str | None] = mapped_column(Text)
-    """Why it was refused: a sentence."""
+    """Why it was refused, or is missing: a sentence."""
     file_id: Mapped[int] = mapped_column(ForeignKey("stored_file.id"), index=True)
     lies_in_id: Mapped[int | None] = mapped_column(index=True)
     """The file of a recording of several that the samples lie in, where it is not the one that was registered."""

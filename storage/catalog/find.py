@@ -84,9 +84,10 @@ def made_from(session: Session, file_id: int) -> list[Any]:
     return list(session.execute(union(*queries, _linked(file_id))))
 
 
-def stored_file(session: Session, name: str) -> StoredFile | None:
-    """Return a file by its key or URL."""
-    return session.scalar(select(StoredFile).where(StoredFile.name == name))
+def stored_file(session: Session, name: str, *, locked: bool = False) -> StoredFile | None:
+    """Return a file by its key or URL; if ``locked``, it stays as it is until the end of the transaction."""
+    named = select(StoredFile).where(StoredFile.name == name)
+    return session.scalar(named.with_for_update() if locked else named)
 
 
 def sidecars(session: Session, file_id: int) -> list[str]:

@@ -21,6 +21,7 @@ CANCELLED = "cancelled"
 
 CHECK = "check"
 REGISTER = "register"
+ORDER = "order"
 """Kinds of jobs."""
 
 URGENT = 0

@@ -115,6 +115,8 @@ class Found:
     refusals: list[Refusal] = field(default_factory=list)
     files: dict[str, Member] = field(default_factory=dict)
     """Those that datasets lie in, by name, of a recording of several; whoever had them parsed says so."""
+    identity: str | None = None
+    """What the file calls itself, wherever it lies."""
     progress: DatasetProgress = untold
     _paths: dict[Hashable, str] = field(default_factory=dict)
     _owners: dict[str, Hashable] = field(default_factory=dict)
@@ -159,6 +161,8 @@ class Found:
         dataset: h5py.Dataset,
         ends: NDArray[np.int64] | None = None,
         calibration: AnyCalibration | None = None,
+        *,
+        later: bool = False,
     ) -> tuple[str, list[str | None]]:
         """Describe a dataset of times that are sorted within each run of rows.
 
@@ -169,6 +173,8 @@ class Found:
             Where each run ends; all rows are one run without it.
         calibration : Calibration or Polynomial, optional
             By which the stored numbers are times.
+        later : bool
+            Whether long ones may be left to a job: then they have no ``blocks``, and nothing is wrong with them yet.
 
         Returns
         -------
@@ -181,6 +187,9 @@ class Found:
             raise Refused(f"its times have the shape {dataset.shape} and the type {dataset.dtype}, not one number each")
         path = self.describe(dataset)
         runs = np.array([self.datasets[path].shape[0]]) if ends is None else ends
+        can_wait = later and calibration is None and dataset.name == path
+        if can_wait and sorted_times.is_long(self.datasets[path]):
+            return path, [None] * len(runs)
         known = self._checked.get(path)
         if known is None or known[1] != calibration or not np.array_equal(known[0], runs):
             self.blocks[path], faults = sorted_times.check(dataset, self.datasets[path], runs, calibration)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
 
 import h5py
+import numpy as np
 
 from storage.errors import Refused
-from storage.ingest.formats import hdf5, mcs, nix, nwb, one_array, wavesurfer
-from storage.ingest.found import Found
+from storage.ingest import sorted_times
+from storage.ingest.formats import attributes, hdf5, mcs, nix, nwb, nwb_tree, one_array, wavesurfer
+from storage.ingest.found import Found, FoundArray, Refusal
 from storage.progress import DatasetProgress, untold
 
 SUFFIXES = (".nwb", ".h5", ".hdf5", ".hdf", ".he5", ".nix")
 """Files of a folder or prefix that are looked into."""
+
+RUN_ENDS = "#ends"
+"""What the first and last values of runs of times go by; no dataset of a file can."""
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 USER_BLOCKS = (0, 512, 1024, 2048, 4096, 8192)
@@ -42,23 +47,81 @@ def inspect(content: BinaryIO, name: str, options: hdf5.PlainOptions, progress: 
         If it is no HDF5 file, or libhdf5 cannot open it.
     """
     with _opened(content) as file:
-        if nwb.is_nwb(file):
-            return nwb.inspect(file, name, progress)
-        if nix.is_nix(file):
-            return nix.inspect(file, name, progress)
-        if options.mapping:  # whoever wrote it knows better
-            return hdf5.inspect(file, name, options, progress)
-        if mcs.is_mcs(file):
-            return mcs.inspect(file, name, progress)
-        if wavesurfer.is_wavesurfer(file):
-            return wavesurfer.inspect(file, name, progress)
+        found = _inspected(file, name, options, progress)
+        found.identity = identity_of(file)
+        return found
+
+
+def _inspected(file: h5py.File, name: str, options: hdf5.PlainOptions, progress: DatasetProgress) -> Found:
+    if nwb.is_nwb(file):
+        return nwb.inspect(file, name, progress)
+    if nix.is_nix(file):
+        return nix.inspect(file, name, progress)
+    if options.mapping:  # whoever wrote it knows better
         return hdf5.inspect(file, name, options, progress)
+    if mcs.is_mcs(file):
+        return mcs.inspect(file, name, progress)
+    if wavesurfer.is_wavesurfer(file):
+        return wavesurfer.inspect(file, name, progress)
+    return hdf5.inspect(file, name, options, progress)
 
 
 def check(content: BinaryIO, progress: DatasetProgress = untold) -> Found:
     """Find the one array of an uploaded file; raises Refused if it is anything else."""
     with _opened(content) as file:
         return one_array.check(file, progress)
+
+
+def check_order(
+    content: BinaryIO, path: str, runs: Sequence[tuple[int, int]], progress: DatasetProgress = untold
+) -> Found:
+    """Read all times of a dataset, and find which runs of them are sorted.
+
+    Parameters
+    ----------
+    content : binary file
+    path : str
+        Of the dataset.
+    runs : sequence of (start, stop)
+        Rows; ``stop`` is out.
+    progress : DatasetProgress
+        Is told how many of its chunks are indexed.
+
+    Returns
+    -------
+    Found
+        The dataset with its ``blocks``; of each run, under its number, an array or the refusal; and as ``RUN_ENDS``
+        the first and the last value of each run.
+    """
+    with _opened(content) as file:
+        dataset = file.get(path)
+        if not isinstance(dataset, h5py.Dataset) or dataset.ndim != 1 or dataset.dtype.kind not in "iuf":
+            raise Refused(f"it has no times at {path}")
+        found = Found(progress=progress)
+        found.describe(dataset)
+        starts, stops = np.array(runs, np.int64).reshape(-1, 2).T
+        found.blocks[path], faults, ends = sorted_times.check_runs(dataset, found.datasets[path], starts, stops)
+        for number, (fault, (start, stop)) in enumerate(zip(faults, runs, strict=True)):
+            if fault is None:
+                found.add_array(FoundArray(str(number), path, str(number), stop - start, first_row=start))
+            else:
+                found.refusals.append(Refusal(str(number), fault))
+        found.whole(path, path, None)
+        found.whole(found.make(RUN_ENDS, ends), RUN_ENDS, None)
+        return found
+
+
+def identity_of(file: h5py.File) -> str | None:
+    """Return what a file calls itself, wherever it lies: NWB's ``identifier``, NIX's ``id``; None where it does not."""
+    try:
+        if nwb.is_nwb(file):
+            said, kind = nwb_tree.texts(file, "identifier").get("identifier"), "nwb"
+        else:
+            is_nix = attributes.text(file.attrs.get("format")) == "nix"
+            said, kind = (attributes.text(file.attrs.get("id")) if is_nix else None), "nix"
+    except Exception:  # h5py raises nearly anything for damaged files; without it the file can still be served
+        return None
+    return f"{kind} {said.strip()}" if isinstance(said, str) and said.strip() else None
 
 
 @contextmanager

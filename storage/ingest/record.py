@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from storage.catalog import find
+from storage.catalog import corrections, find
 from storage.catalog.base import ACTIVE, ARCHIVED, new_guid, now
-from storage.catalog.files import Datafile, StoredFile
+from storage.catalog.files import CHECKING_ORDER, READY, Datafile, StoredFile
 from storage.catalog.models import TYPES
 from storage.ingest.found import Found, FoundArray, FoundObject
 
@@ -43,8 +43,14 @@ class Recording:
     _shared: dict[tuple[str, str], Any] = field(default_factory=dict)
     """Rows that others have among several parents."""
 
-    def write(self, found: Found, sidecars: Mapping[str, Sidecar | None]) -> None:
-        """Write all findings: rows that are there already are changed, those of what has gone are archived."""
+    def write(self, found: Found, sidecars: Mapping[str, Sidecar | None]) -> dict[str, int]:
+        """Write all findings: rows that are there already are changed, those of what has gone are archived.
+
+        Returns
+        -------
+        dict of str to int
+            Ids of the datafiles by source path.
+        """
         datafiles = self._datafiles(found, sidecars)
         ids: dict[tuple[str, str], int] = {}
         for type_name, model in TYPES.items():
@@ -55,11 +61,12 @@ class Recording:
                         known.pop(one.source_path, None), one, datafiles, ids
                     )
             self._archive(known)
+        return datafiles
 
     def _datafiles(self, found: Found, sidecars: Mapping[str, Sidecar | None]) -> dict[str, int]:
         """Write all arrays; return their ids by source path."""
         known = self._known(Datafile)
-        rows, times, files = {}, _times_of(found), self._files(found)
+        rows, times, unordered, files = {}, _times_of(found), unordered_of(found), self._files(found)
         for array in found.arrays.values():
             rows[array.source_path] = known.pop(array.source_path, None) or self._new(Datafile)
             told = datafile_columns(array, found, sidecars[array.dataset])
@@ -69,6 +76,7 @@ class Recording:
                 told["sidecar_offsets"] = {
                     name: offset for name, offset in told["sidecar_offsets"].items() if name != "blocks"
                 }
+            told |= {"state": CHECKING_ORDER if array.source_path in unordered else READY, "reason": None}
             self._update(rows[array.source_path], {"source_path": array.source_path, **told}, self.content_changed)
         self._archive(known)
         self.session.flush()
@@ -125,6 +133,7 @@ class Recording:
             "safety_level": self.safety_level,
             "current_state": ACTIVE,
         }
+        columns = corrections.kept(row, columns)
         differs = {name: value for name, value in columns.items() if getattr(row, name) != value}
         for name, value in differs.items():
             setattr(row, name, value)
@@ -140,6 +149,33 @@ class Recording:
         for row in rows.values():
             if row.current_state == ACTIVE:
                 row.current_state, row.last_modified = ARCHIVED, now()
+
+
+def retell(session: Session, file: StoredFile, owner_id: int | None, safety_level: int) -> None:
+    """Change whose the rows of a file are, and who may read them, where no person said otherwise."""
+    for row in rows_of(session, file):
+        said = corrections.kept(row, {"owner_id": owner_id, "safety_level": safety_level})
+        differs = {name: value for name, value in said.items() if getattr(row, name) != value}
+        for name, value in differs.items():
+            setattr(row, name, value)
+        if differs:
+            row.last_modified = now()
+            if not isinstance(row, Datafile):
+                row.guid = new_guid()
+
+
+def take_back(session: Session, file: StoredFile) -> None:
+    """Give all rows of a file what it says in them, whatever persons changed."""
+    for row in rows_of(session, file):
+        if corrections.take_back(row):
+            row.guid, row.last_modified = new_guid(), now()
+
+
+def rows_of(session: Session, file: StoredFile) -> Iterator[Any]:
+    """Yield all that was made from a file, also what is archived: objects, then arrays."""
+    models: tuple[type[Any], ...] = (*TYPES.values(), Datafile)
+    for model in models:
+        yield from session.scalars(select(model).where(model.file_id == file.id)).unique()
 
 
 def count(session: Session, file: StoredFile) -> dict[str, int]:
@@ -164,6 +200,15 @@ def _times_of(found: Found) -> set[str]:
     """Return the source paths of all arrays that objects have as their times."""
     fields = ((one, TYPES[one.type_name].time_field) for one in found.objects)
     return {one.arrays[field] for one, field in fields if field is not None and field in one.arrays}
+
+
+def unordered_of(found: Found) -> set[str]:
+    """Return the source paths of those times whose order a job is still to check."""
+    return {
+        path
+        for path in _times_of(found)
+        if found.arrays[path].n_samples and found.arrays[path].dataset not in found.blocks
+    }
 
 
 def datafile_columns(array: FoundArray, found: Found, sidecar: Sidecar | None) -> dict[str, Any]:

@@ -5,28 +5,31 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
-from storage.catalog import find, leftovers, short_indices
+from storage.catalog import find, leftovers, orders, short_indices
 from storage.catalog.base import PRIVATE, User
 from storage.catalog.files import StoredFile
-from storage.errors import FileChanged, NotStored, Refused, SandboxAway, StillWritten, StorageError, StoreAway
+from storage.errors import FileChanged, NotStored, SandboxAway, StillWritten, StorageError, StoreAway
 from storage.ingest import file_sets, record, sidecars
 from storage.ingest.formats import nwb_session
 from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.found import Found, Refusal
-from storage.ingest.inspect import SUFFIXES
+from storage.ingest.moved import find_moved
 from storage.ingest.sandbox.sandbox import sandbox
 from storage.objectstore import ObjectStore
 from storage.progress import DatasetProgress, Stopped, untold
-from storage.stores.backend import Stat, file_name, is_one_recording
+from storage.stores.backend import Stat, file_name
 
 log = logging.getLogger(__name__)
+
+
+State = Literal["registered", "updated", "moved", "unchanged", "refused", "waiting"]
+"""Waiting is what is still being recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class Options:
     """Where none was ever told."""
     show_subject: bool = False
     """Whether what files say of animals and people is told to all who may read a recording."""
+    forget_corrections: bool = False
+    """Whether what persons changed becomes again what the file says."""
 
     def as_json(self) -> dict[str, Any]:
         """Return these options as a JSON column has them."""
@@ -52,15 +57,22 @@ class Options:
             del told["plain"]["mapping"]
         if not self.show_subject:
             del told["show_subject"]
+        if not self.forget_corrections:
+            del told["forget_corrections"]
         return told
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> Options:
         """Return the options that ``as_json`` told."""
         plain = {name: _quantity_or_text(value) for name, value in told.get("plain", {}).items()}
-        default = told.get("default_safety_level", PRIVATE)
-        shown = told.get("show_subject", False)
-        return cls(told.get("owner"), told.get("safety_level"), PlainOptions(**plain), default, shown)
+        return cls(
+            told.get("owner"),
+            told.get("safety_level"),
+            PlainOptions(**plain),
+            told.get("default_safety_level", PRIVATE),
+            show_subject=told.get("show_subject", False),
+            forget_corrections=told.get("forget_corrections", False),
+        )
 
     def over(self, before: Mapping[str, Any]) -> Options:
         """Return these options, completed by those that a file was registered with before."""
@@ -79,8 +91,7 @@ class Outcome:
     """What became of one file."""
 
     url: str
-    state: Literal["registered", "updated", "unchanged", "refused", "waiting"]
-    """Waiting is what is still being recorded."""
+    state: State
     counts: dict[str, int] = field(default_factory=dict)
     """Objects by type."""
     refusals: list[Refusal] = field(default_factory=list)
@@ -97,39 +108,14 @@ class Outcome:
         return cls(url, told["state"], told["counts"], [Refusal(path, reason) for path, reason in told["refusals"]])
 
 
-def url_of(path_or_url: str) -> str:
-    """Return the one URL of a path of this machine, however it is spelled; other URLs stay what they are."""
-    path = path_or_url.removeprefix("file://")
-    return path if "://" in path else f"file://{Path(path).resolve()}"
-
-
-def files_at(store: ObjectStore, path_or_url: str) -> list[str]:
-    """Return the URLs of a file, or of the files below a folder or prefix that may hold recordings.
-
-    A folder that is one recording, which none here is read from, is told once, so that it is refused once.
-
-    Raises
-    ------
-    NotStored
-        If there is no such file, or nothing in the folder that could be registered.
-    StoreAway, SandboxAway
-    """
-    url = url_of(path_or_url)
-    files = store.list(url)
-    if files == [f"{url.rstrip('/')}/"]:
-        return files
-    if files == [url]:
-        return [file_sets.main_of(store, url)]
-    recordings = [file for file in files if file.lower().endswith(SUFFIXES) or is_one_recording(file)]
-    recordings += file_sets.mains(files)
-    if not recordings:
-        known = " or ".join((*SUFFIXES, *file_sets.KINDS))
-        raise NotStored(f"{path_or_url} holds {len(files)} files, none of them {known}")
-    return sorted(recordings)
-
-
 def register(
-    store: ObjectStore, engine: Engine, url: str, options: Options, progress: DatasetProgress = untold
+    store: ObjectStore,
+    engine: Engine,
+    url: str,
+    options: Options,
+    progress: DatasetProgress = untold,
+    *,
+    batch: str | None = None,
 ) -> Outcome:
     """Register one file, or bring up to date what the catalog says of it; repeating it does no harm.
 
@@ -141,16 +127,19 @@ def register(
     options : Options
     progress : DatasetProgress
         Is told how many chunks of which dataset are indexed.
+    batch : str, optional
+        Of the jobs that will check the order of long times.
 
     Raises
     ------
     StoreAway, SandboxAway
     """
+    one = _One(store, engine, url, options, progress, batch)
     try:
         try:
-            return _register(store, engine, url, options, progress)
+            return one.register()
         except IntegrityError:  # somebody registered the same file at the same time; theirs counts
-            return _register(store, engine, url, options, progress)
+            return one.register()
     except (OperationalError, InterfaceError, StoreAway, SandboxAway, Stopped):  # the file cannot help it
         raise
     except StillWritten as error:
@@ -164,31 +153,121 @@ def register(
         return Outcome(url, "refused", refusals=[Refusal(file_name(url), reason)])
 
 
-def _register(store: ObjectStore, engine: Engine, url: str, options: Options, progress: DatasetProgress) -> Outcome:
-    if is_one_recording(url):
-        raise Refused("it is a Zarr store, a folder of many files; only recordings in HDF5 files are read")
-    stat = file_sets.stat(store, url)
-    with Session(engine) as session:
-        known = find.stored_file(session, url)
-        options = options.over(known.options if known is not None else {})
-        if known is not None and known.pin == stat.pin and known.options == options.as_json():
-            refusals = [Refusal(path, reason) for path, reason in known.refusals]
-            if all(_is_stored(store, key) for key in find.sidecars(session, known.id)):
-                return Outcome(url, "unchanged", record.count(session, known), refusals)
-    found = sandbox().inspect(store, url, stat, options.plain, progress)
-    if not options.show_subject:
-        nwb_session.without_subject(found)
-    if file_sets.stat(store, url) != stat:
-        raise FileChanged(f"{file_name(url)} was changed while it was read; register it again")
-    if known is None and not found.objects:
-        return Outcome(url, "refused", refusals=found.refusals)
-    paths = {one.dataset for one in found.arrays.values()}
-    stored = {path: sidecars.put(store, engine, found, path) for path in paths}
-    with Session(engine.execution_options(writes=True)) as session, session.begin():
-        counts = _write(session, url, stat, options, found, stored)
-    if not found.objects:
-        return Outcome(url, "refused", counts, found.refusals)
-    return Outcome(url, "registered" if known is None else "updated", counts, found.refusals)
+@dataclass(frozen=True, slots=True)
+class _One:
+    """The registering of one file."""
+
+    store: ObjectStore
+    engine: Engine
+    url: str
+    told: Options
+    progress: DatasetProgress
+    batch: str | None
+
+    def register(self) -> Outcome:
+        stat = file_sets.stat(self.store, self.url)
+        with Session(self.engine) as session:
+            known = find.stored_file(session, self.url)
+            options = self.told.over(known.options if known is not None else {})
+            if known is not None and not self.told.forget_corrections and self._is_current(session, known, stat):
+                before = Options.from_json(known.options)
+                if known.options == options.as_json():
+                    return Outcome(self.url, "unchanged", record.count(session, known), _refusals(known))
+                # Only whose it is, or who may read it: the file need not be read.
+                if (before.plain, before.show_subject) == (options.plain, options.show_subject):
+                    return self._retold(known.id, options)
+        found = sandbox().inspect(self.store, self.url, stat, options.plain, self.progress)
+        if not options.show_subject:
+            nwb_session.without_subject(found)
+        if file_sets.stat(self.store, self.url) != stat:
+            raise FileChanged(f"{file_name(self.url)} was changed while it was read; register it again")
+        with Session(self.engine) as session:
+            moved = None if known else find_moved(session, self.store, self.url, found.identity, stat)
+        if known is None and moved is None and not found.objects:
+            return Outcome(self.url, "refused", refusals=found.refusals)
+        paths = {one.dataset for one in found.arrays.values()}
+        stored = {path: sidecars.put(self.store, self.engine, found, path) for path in paths}
+        with Session(self.engine.execution_options(writes=True)) as session, session.begin():
+            # First of all, as whoever ends such a job locks it before it locks rows of the file.
+            orders.cancel(session, [self.url] if moved is None else [self.url, moved.name])
+            was = _renamed(session, moved, self.url)
+            counts = self._write(session, stat, found, stored)
+        if not found.objects:
+            return Outcome(self.url, "refused", counts, found.refusals)
+        state: State = "moved" if was else "registered" if known is None else "updated"
+        return Outcome(self.url, state, counts, found.refusals)
+
+    def _is_current(self, session: Session, known: StoredFile, stat: Stat) -> bool:
+        """Whether what is in the catalog, and in the store, is of this version of the file."""
+        if known.pin != stat.pin or known.missing_since is not None:
+            return False
+        return all(_is_stored(self.store, key) for key in find.sidecars(session, known.id))
+
+    def _retold(self, file_id: int, options: Options) -> Outcome:
+        """Change whose a file's objects are and who may read them."""
+        with Session(self.engine.execution_options(writes=True)) as session, session.begin():
+            file = session.get_one(StoredFile, file_id, with_for_update=True)
+            file.options = options.as_json()
+            record.retell(session, file, _owner_id(session, options.owner), options.safety_level or PRIVATE)
+            session.flush()
+            return Outcome(self.url, "updated", record.count(session, file), _refusals(file))
+
+    def _write(
+        self,
+        session: Session,
+        stat: Stat,
+        found: Found,
+        stored: Mapping[str, record.Sidecar | None],
+    ) -> dict[str, int]:
+        """Write one file and all that was found in it; return how many objects of each type it has."""
+        file = find.stored_file(session, self.url)
+        content_changed = file is None or file.pin != stat.pin
+        if file is None:
+            file = StoredFile(name=self.url)
+            session.add(file)
+        elif self.told.forget_corrections:
+            record.take_back(session, file)
+        options = self.told.over(file.options or {})
+        file.pin, file.nbytes, file.options = stat.pin, stat.nbytes, options.as_json()
+        file.identity, file.missing_since = found.identity, None
+        file.refusals = [[refusal.path, refusal.reason] for refusal in found.refusals]
+        owner_id = _owner_id(session, options.owner)
+        session.flush()
+        gone = find.sidecars(session, file.id)
+        made = [one for one in stored.values() if one is not None]
+        packed = {one.key: one.packed_index for one in made if one.packed_index is not None}
+        short_indices.replace(session.connection(), gone, packed)
+        leftovers.strike_out(session, [one.key for one in made])
+        leftovers.doom(session, gone)
+        writing = record.Recording(session, file, owner_id, options.safety_level or PRIVATE, content_changed)
+        datafiles = writing.write(found, stored)
+        session.flush()
+        orders.add(session, file, _unordered(found, datafiles), self.batch)
+        return record.count(session, file)
+
+
+def _renamed(session: Session, moved: StoredFile | None, url: str) -> bool:
+    """Say of a file that it lies elsewhere by now, unless somebody else has said so meanwhile."""
+    if moved is None:
+        return False
+    file = session.get(StoredFile, moved.id, with_for_update=True, populate_existing=True)
+    if file is None or file.name != moved.name or find.stored_file(session, url) is not None:
+        return False
+    file.name = url
+    session.flush()
+    return True
+
+
+def _unordered(found: Found, datafiles: Mapping[str, int]) -> dict[str, list[int]]:
+    """Return the ids of those times whose order is still to be checked, by dataset."""
+    waiting: dict[str, list[int]] = {}
+    for path in sorted(record.unordered_of(found)):
+        waiting.setdefault(found.arrays[path].dataset, []).append(datafiles[path])
+    return waiting
+
+
+def _refusals(file: StoredFile) -> list[Refusal]:
+    return [Refusal(path, reason) for path, reason in file.refusals]
 
 
 def _is_stored(store: ObjectStore, key: str) -> bool:
@@ -196,35 +275,6 @@ def _is_stored(store: ObjectStore, key: str) -> bool:
         return store.stat(key).nbytes > 0
     except NotStored:
         return False
-
-
-def _write(
-    session: Session,
-    url: str,
-    stat: Stat,
-    options: Options,
-    found: Found,
-    stored: Mapping[str, record.Sidecar | None],
-) -> dict[str, int]:
-    """Write one file and all that was found in it; return how many objects of each type it has."""
-    file = find.stored_file(session, url)
-    content_changed = file is None or file.pin != stat.pin
-    if file is None:
-        file = StoredFile(name=url)
-        session.add(file)
-    file.pin, file.nbytes, file.options = stat.pin, stat.nbytes, options.as_json()
-    file.refusals = [[refusal.path, refusal.reason] for refusal in found.refusals]
-    owner_id = _owner_id(session, options.owner)
-    session.flush()
-    gone = find.sidecars(session, file.id)
-    made = [one for one in stored.values() if one is not None]
-    packed = {one.key: one.packed_index for one in made if one.packed_index is not None}
-    short_indices.replace(session.connection(), gone, packed)
-    leftovers.strike_out(session, [one.key for one in made])
-    leftovers.doom(session, gone)
-    record.Recording(session, file, owner_id, options.safety_level or PRIVATE, content_changed).write(found, stored)
-    session.flush()
-    return record.count(session, file)
 
 
 def _owner_id(session: Session, username: str | None) -> int | None:

@@ -23,15 +23,22 @@ def put(store: ObjectStore, engine: Engine, found: Found, path: str) -> Sidecar 
     path : str
         Which of its datasets.
     """
-    description = found.datasets[path]
-    parts = {"chunks": description.chunks, "blocks": found.blocks.get(path), "values": description.values}
-    arrays = {name: array for name, array in parts.items() if array is not None}
-    if not arrays:
+    made = content(found, path)
+    if made is None:
         return None
-    content, offsets = sidecar.dump(arrays)
+    whole, offsets = made
     key = sidecar.new_key()
     with Session(engine.execution_options(writes=True)) as session, session.begin():
         leftovers.note(session, [key])
-    store.put(key, content)
-    packed = None if description.chunks is None else packed_index.pack(description.chunks)
+    store.put(key, whole)
+    chunks = found.datasets[path].chunks
+    packed = None if chunks is None else packed_index.pack(chunks)
     return Sidecar(key, offsets, packed)
+
+
+def content(found: Found, path: str) -> tuple[bytes, dict[str, int]] | None:
+    """Return what the sidecar of a dataset would be, and where in it each array is; None where it needs none."""
+    description = found.datasets[path]
+    parts = {"chunks": description.chunks, "blocks": found.blocks.get(path), "values": description.values}
+    arrays = {name: array for name, array in parts.items() if array is not None}
+    return sidecar.dump(arrays) if arrays else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import Any
 
 import h5py
@@ -13,7 +14,17 @@ from storage.calibration import AnyCalibration, quantity_dtype
 from storage.hdf5.file import Description
 from storage.times import BLOCK_ROWS
 
+UNSORTED = "its times are not sorted"
 WINDOW_ROWS = 1 << 20
+
+AT_ONCE_NBYTES = 1 << 20
+"""Longer times are checked by a job of their own: registering a file reads next to nothing of it."""
+
+
+def is_long(description: Description) -> bool:
+    """Whether times are so long that reading them is not a part of registering their file."""
+    is_in_file = description.values is None
+    return is_in_file and prod(description.shape) * description.dtype.itemsize > AT_ONCE_NBYTES
 
 
 def check(
@@ -42,18 +53,56 @@ def check(
     list of (str or None)
         For each run, why it cannot be served, or None.
     """
+    starts = np.concatenate([[0], ends])[: len(ends)]
+    blocks, faults, _ = check_runs(dataset, description, starts, ends, calibration)
+    return blocks, faults
+
+
+def check_runs(
+    dataset: h5py.Dataset,
+    description: Description,
+    starts: NDArray[np.int64],
+    stops: NDArray[np.int64],
+    calibration: AnyCalibration | None = None,
+) -> tuple[NDArray[np.generic], list[str | None], NDArray[np.generic]]:
+    """Read all times once, and say of each of some runs of rows whether it is sorted.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        One-dimensional, numeric.
+    description : Description
+        Of the same dataset.
+    starts, stops : ndarray
+        Shape (n_runs,) each; ``stop`` is out.
+    calibration : Calibration or Polynomial, optional
+        By which the stored numbers are times.
+
+    Returns
+    -------
+    ndarray
+        Shape (n_blocks, 2), in the stored dtype: first and last value of each block of rows.
+    list of (str or None)
+        For each run, why it cannot be served, or None.
+    ndarray
+        Shape (n_runs, 2), in the stored dtype: first and last value of each run; those of an empty one are 0.
+    """
     blocks = _empty_blocks(description)
+    ends = np.zeros((len(starts), 2), description.dtype)
+    rows = np.stack([starts, stops - 1], axis=1)
     falls: list[NDArray[np.int64]] = []
     odd: list[NDArray[np.int64]] = []
     before = None
     for start, numbers in _windows(dataset, description, blocks):
+        here = (rows >= start) & (rows < start + len(numbers)) & (stops > starts)[:, np.newaxis]
+        ends[here] = numbers[rows[here] - start]
         times = numbers if calibration is None else _quantities(numbers, calibration)
         if times.dtype.kind == "f":
             odd.append(np.flatnonzero(~np.isfinite(times)) + start)
         joined = times if before is None else np.concatenate([before, times])
         falls.append(np.flatnonzero(joined[1:] < joined[:-1]) + start + (before is None))
         before = times[-1:]
-    return blocks, _faults(ends, _joined(falls), _joined(odd))
+    return blocks, _faults(starts, stops, _joined(falls), _joined(odd)), ends
 
 
 def blocks_if_sorted(dataset: h5py.Dataset, description: Description) -> NDArray[np.generic] | None:
@@ -105,15 +154,16 @@ def _windows(
         yield start, times
 
 
-def _faults(ends: NDArray[np.int64], falls: NDArray[np.int64], odd: NDArray[np.int64]) -> list[str | None]:
+def _faults(
+    starts: NDArray[np.int64], stops: NDArray[np.int64], falls: NDArray[np.int64], odd: NDArray[np.int64]
+) -> list[str | None]:
     """Say of each run what is wrong with it; ``falls`` are rows whose time is before that of the row above."""
-    starts = np.concatenate([[0], ends])[:-1]
     first_fall, first_odd = np.searchsorted(falls, starts, side="right"), np.searchsorted(odd, starts)
-    n_falls, n_odd = np.searchsorted(falls, ends) - first_fall, np.searchsorted(odd, ends) - first_odd
-    faults: list[str | None] = [None] * len(ends)
+    n_falls, n_odd = np.searchsorted(falls, stops) - first_fall, np.searchsorted(odd, stops) - first_odd
+    faults: list[str | None] = [None] * len(stops)
     for run in np.flatnonzero(n_falls > 0).tolist():
         place = falls[first_fall[run]] - starts[run]
-        faults[run] = f"its times are not sorted: number {place}, counted from 0, is earlier than number {place - 1}"
+        faults[run] = f"{UNSORTED}: number {place}, counted from 0, is earlier than number {place - 1}"
     for run in np.flatnonzero(n_odd > 0).tolist():
         place = odd[first_odd[run]] - starts[run]
         faults[run] = f"{n_odd[run]} of its times are not numbers; the first is number {place}, counted from 0"

@@ -8,9 +8,10 @@ from functools import partial
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from storage.catalog.jobs import CHECK, REGISTER, Job
+from storage.catalog.jobs import CHECK, ORDER, REGISTER, Job
 from storage.ingest.register import Options, register
 from storage.jobs.check import check_upload
+from storage.jobs.order import check_order
 from storage.jobs.worker import Held, NotYet, Outcome, Step
 from storage.objectstore import ObjectStore
 from storage.progress import untold
@@ -38,7 +39,8 @@ def steps(store: ObjectStore, engine: Engine, progress: FileProgress = untold) -
             progress(held.job.subject, path, n_indexed, n_chunks)
 
         tell("/", 0, 0)
-        outcome = register(store, engine, held.job.subject, Options.from_json(held.job.options), tell)
+        options = Options.from_json(held.job.options)
+        outcome = register(store, engine, held.job.subject, options, tell, batch=held.job.batch)
         if outcome.state == "waiting":
             raise NotYet(outcome.refusals[0].reason)
 
@@ -49,4 +51,8 @@ def steps(store: ObjectStore, engine: Engine, progress: FileProgress = untold) -
 
         return write
 
-    return {REGISTER: register_file, CHECK: partial(check_upload, store, engine)}
+    return {
+        REGISTER: register_file,
+        CHECK: partial(check_upload, store, engine),
+        ORDER: partial(check_order, store, engine),
+    }

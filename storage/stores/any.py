@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import cast
+from datetime import datetime
+from typing import Any, cast
 
 import fsspec
 
 from storage.errors import FileChanged, NotStored, StoreAway
 from storage.ranges import MAX_RANGE_NBYTES, ByteRange
 from storage.stores.backend import (
+    CLOSED,
     Content,
+    Listed,
+    Listing,
     Part,
     Pieces,
     Stat,
     exactly,
     file_name,
-    is_one_recording,
     made_for,
     require_parts,
 )
@@ -61,8 +64,7 @@ class AnyStore:
             raise StoreAway(f"the store cannot reach {file_name(location)}: {error}") from error
         if found["type"] != "file":
             raise NotStored(f"{file_name(location)} is not in the store: it is a folder")
-        version = next((found[name] for name in VERSIONS if found.get(name) is not None), "")
-        return Stat(int(found["size"]), f"{found['size']}-{version}")
+        return _stat(found)
 
     def put(self, location: str, content: bytes) -> None:
         """Store a whole file."""
@@ -162,29 +164,42 @@ class AnyStore:
     def _begun(self, location: str) -> str:
         return f"{self._hidden(location)}part"
 
-    def list(self, location: str) -> list[str]:
+    def find(self, location: str) -> Listing:
         """Return the file itself, or all files below a folder."""
         top = self._path(location)
-        if is_one_recording(location) and self._files.isdir(top):
-            return [f"{location.rstrip('/')}/"]
-        found = sorted(self._walk(top) if self._files.isdir(top) else self._files.find(top))
+        with _named_errors(location):
+            found = self._files.find(top, detail=True)
         if not found:
             raise NotStored(f"{file_name(location)} is not in the store")
         # A file system has its own spelling of paths; the caller gets the one that was asked with.
-        return [location.rstrip("/") + str(path).removeprefix(top) for path in found]
-
-    def _walk(self, top: str) -> Iterator[str]:
-        """Yield the paths of all files below a folder, and of folders that are one recording."""
-        for parent, folders, files in self._files.walk(top, detail=True):
-            yield from (f"{parent}/{name}" for name in files if name)
-            for name in list(folders):
-                if is_one_recording(name):
-                    del folders[name]
-                    yield f"{parent}/{name}/"
+        own = {location.rstrip("/") + str(path).removeprefix(top): found[path] for path in sorted(found)}
+        closed = {name: _closed_folder(name, len(location)) for name in own}
+        files = [Listed(name, _stat(told), _modified_s(told)) for name, told in own.items() if closed[name] is None]
+        return Listing(files, sorted({folder for folder in closed.values() if folder is not None}))
 
     def _path(self, location: str) -> str:
         """Return what the file system calls a location."""
         return str(self._files._strip_protocol(f"{self._protocol}://{location}"))
+
+
+def _stat(found: Mapping[str, Any]) -> Stat:
+    version = next((found[name] for name in VERSIONS if found.get(name) is not None), "")
+    return Stat(int(found["size"]), f"{found['size']}-{version}")
+
+
+def _modified_s(found: Mapping[str, Any]) -> float:
+    moments = (found.get(name) for name in ("mtime", "LastModified", "modified", "created"))
+    moment = next((one for one in moments if one is not None), 0.0)
+    return moment.timestamp() if isinstance(moment, datetime) else float(moment)
+
+
+def _closed_folder(name: str, n_top: int) -> str | None:
+    """Return the first folder on the way to a file that is not looked into."""
+    parts = name[n_top:].split("/")
+    for number, part in enumerate(parts[:-1]):
+        if part.lower().endswith(CLOSED):
+            return name[:n_top] + "/".join(parts[: number + 1])
+    return None
 
 
 @contextmanager

@@ -9,12 +9,10 @@ from typing import Protocol
 
 from storage.errors import PartsWrong, WrongLength
 from storage.ranges import ByteRange
+from storage.stores.named import split_place
 
 Content = bytes | memoryview
 """What was fetched; read-only."""
-
-ONE_RECORDING = ".zarr"
-"""How folders end that are one recording of many files; a list has each once, with a slash, and no file of it."""
 
 Pieces = Iterable[bytes]
 """The bytes of a file or part, in order, some at a time."""
@@ -41,6 +39,31 @@ class Part:
     nbytes: int
 
 
+CLOSED = (".zarr",)
+"""Endings of folders that are one recording of many files, none of which is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One file of a list."""
+
+    name: str
+    """Its location, or its URL."""
+    stat: Stat
+    modified_s: float
+    """When it was last changed, in seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What lies below a place."""
+
+    files: list[Listed]
+    """By name."""
+    closed: list[str]
+    """Folders that were not looked into."""
+
+
 class Reading(Protocol):
     """Reading one kind of store. A ``location`` is what follows the protocol: ``bucket/key`` or ``/folder/file``."""
 
@@ -50,8 +73,8 @@ class Reading(Protocol):
     def stat(self, location: str) -> Stat:
         """Return size and pin."""
 
-    def list(self, location: str) -> list[str]:
-        """Return the locations of the file or of all files below a folder or prefix, sorted; see ``ONE_RECORDING``."""
+    def find(self, location: str) -> Listing:
+        """Return the file, or all files below a folder or prefix."""
 
 
 class Writing(Protocol):
@@ -87,19 +110,8 @@ class Writing(Protocol):
 
 def file_name(name: str) -> str:
     """Return the last part of a key or URL: what may be shown to a caller of where a file lies."""
-    return posixpath.basename(name.rstrip("/")) or name
-
-
-def recording_above(location: str, top: str) -> str | None:
-    """Return the folder, with a slash, that a file below ``top`` is a part of, if that is one recording."""
-    below = location.removeprefix(top)
-    place = f"{below}/".lower().find(f"{ONE_RECORDING}/")
-    return None if place < 0 else f"{location[: len(location) - len(below) + place + len(ONE_RECORDING)]}/"
-
-
-def is_one_recording(location: str) -> bool:
-    """Whether a location is that of a folder that is one recording."""
-    return location.rstrip("/").lower().endswith(ONE_RECORDING)
+    place = split_place(name)
+    return posixpath.basename((name if place is None else place[1]).rstrip("/")) or name
 
 
 def made_for(hidden: str) -> str:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from storage.errors import FileChanged, NotStored, StoreAway, StoreFull
 from storage.ranges import ByteRange
 from storage.stores import folder_parts
-from storage.stores.backend import Content, Part, Pieces, Stat, file_name, is_one_recording, made_for
+from storage.stores.backend import CLOSED, Content, Listed, Listing, Part, Pieces, Stat, file_name, made_for
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -110,16 +110,16 @@ class Folder:
     def presign_part(self, location: str, upload: str | None, part: Part, expires_s: int) -> None:
         """Return None: a folder takes nothing over HTTP."""
 
-    def list(self, location: str) -> list[str]:
+    def find(self, location: str) -> Listing:
         """Return the file itself, or all files below a folder that are not hidden."""
         path = Path(location)
         with _named_errors(location):
             if not path.is_dir():
-                path.stat()
-                return [location]
-            if is_one_recording(location):
-                return [f"{location.rstrip('/')}/"]
-            return sorted(_walk(path))
+                found = path.stat()
+                return Listing([Listed(location, Stat(found.st_size, _pin(found)), found.st_mtime)], [])
+            closed: list[str] = []
+            files = sorted(_walk(path, closed), key=lambda one: one.name)
+        return Listing(files, sorted(closed))
 
 
 def _opened(location: str) -> BinaryIO:
@@ -131,15 +131,19 @@ def _opened(location: str) -> BinaryIO:
     return open(descriptor, "rb", buffering=0)
 
 
-def _walk(folder: Path) -> Iterator[str]:
+def _walk(folder: Path, closed: list[str]) -> Iterator[Listed]:
     """Yield all regular files below a folder but hidden ones, without following links to folders."""
     for parent, folders, files in os.walk(folder):
-        yield from (f"{Path(parent, name)}/" for name in folders if is_one_recording(name) and name[0] != ".")
-        folders[:] = [name for name in folders if not name.startswith(".") and not is_one_recording(name)]
+        closed += [str(Path(parent, name)) for name in folders if name.lower().endswith(CLOSED)]
+        folders[:] = [name for name in folders if not name.startswith(".") and not name.lower().endswith(CLOSED)]
         for name in files:
-            path = Path(parent, name)
-            if not name.startswith(".") and path.is_file():
-                yield str(path)
+            if name.startswith("."):
+                continue
+            with suppress(FileNotFoundError, PermissionError):  # removed meanwhile, or a link to nowhere
+                path = Path(parent, name)
+                found = path.stat()
+                if stat.S_ISREG(found.st_mode):
+                    yield Listed(str(path), Stat(found.st_size, _pin(found)), found.st_mtime)
 
 
 def _made_for(path: Path) -> list[Path]:

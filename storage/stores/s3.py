@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,8 @@ from obstore.store import S3Store
 from storage.errors import FileChanged, NotStored, StoreAway
 from storage.ranges import ByteRange
 from storage.side_by_side import SideBySide, yield_to_others
-from storage.stores.backend import Content, Stat, file_name
+from storage.stores.access import FROM_ENVIRONMENT, Access
+from storage.stores.backend import Content, Listing, Stat, file_name
 from storage.stores.s3_clients import new_session, region_of
 
 if TYPE_CHECKING:
@@ -52,15 +52,15 @@ ODD_KEY = re.compile(r"^/|//|/$|(^|/)\.\.?(/|$)|[\x00-\x1f\x7f]")
 
 
 class S3:
-    """Reached by the standard ``AWS_*`` variables; ``EPHYSTORE_S3_ANONYMOUS=1`` reads public buckets.
+    """Reached as is told, else by the standard ``AWS_*`` variables; ``EPHYSTORE_S3_ANONYMOUS=1`` reads public buckets.
 
     Notes
     -----
     boto3 tells where S3 is, the region and the credentials, so that every variable and file which it knows counts.
     """
 
-    def __init__(self) -> None:
-        self._is_anonymous = os.environ.get("EPHYSTORE_S3_ANONYMOUS", "") not in ("", "0")
+    def __init__(self, access: Access = FROM_ENVIRONMENT) -> None:
+        self._access = access
         self._buckets: dict[str, S3Store] = {}
         self._fetchers = SideBySide(FETCHERS, per_call=FETCHERS_PER_CALL, name="fetch", begin=yield_to_others)
 
@@ -97,25 +97,26 @@ class S3:
             found = obstore.head(self._bucket(bucket), key)
         return Stat(found["size"], str(found["e_tag"]), found["last_modified"].timestamp())
 
-    def list(self, location: str) -> list[str]:
+    def find(self, location: str) -> Listing:
         """Return the file itself, or all keys below a prefix."""
-        return self._s3fs.list(location)
+        return self._s3fs.find(location)
 
     @cached_property
     def _s3fs(self) -> S3fs:
         """Made where it is first needed: reading alone never needs it, and importing it takes 0.2 s."""
         from storage.stores.s3_fsspec import S3fs
 
-        return S3fs()
+        return S3fs(self._access)
 
     def _bucket(self, bucket: str) -> S3Store:
         return self._buckets.get(bucket) or self._buckets.setdefault(bucket, self._connect(bucket))
 
     def _connect(self, bucket: str) -> S3Store:
         """Return the client of a bucket; it connects at its first request."""
-        session = new_session()
-        signature = {"signature_version": UNSIGNED} if self._is_anonymous else {}
-        client = session.client("s3", config=Config(connect_timeout=3, read_timeout=7, retries=ONCE, **signature))
+        session, is_anonymous = new_session(self._access), self._access.is_anonymous
+        signature = {"signature_version": UNSIGNED} if is_anonymous else {}
+        config = Config(connect_timeout=3, read_timeout=7, retries=ONCE, **signature)
+        client = session.client("s3", config=config, **self._access.client)
         endpoint, region = client.meta.endpoint_url, client.meta.region_name
         is_aws = endpoint.endswith(".amazonaws.com")
         return S3Store(
@@ -123,8 +124,8 @@ class S3:
             endpoint=None if is_aws else endpoint,
             region=region_of(bucket, client) if is_aws else region,
             virtual_hosted_style_request=is_aws and "." not in bucket,
-            skip_signature=self._is_anonymous,
-            credential_provider=None if self._is_anonymous else _credentials(session),
+            skip_signature=is_anonymous,
+            credential_provider=None if is_anonymous else _credentials(session),
             client_options={**CLIENT, "allow_http": endpoint.startswith("http://")},
             retry_config=RETRIES,
         )

@@ -12,6 +12,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
+from storage.stores.access import FROM_ENVIRONMENT, Access
+
 CONNECTIONS = 16
 ANSWERS_WITHIN_S = 20
 JOINS_WITHIN_S = 600
@@ -19,18 +21,19 @@ JOINS_WITHIN_S = 600
 
 
 class BucketClients:
-    """Reached by the standard ``AWS_*`` variables.
+    """Reached as is told, else by the standard ``AWS_*`` variables.
 
     Parameters
     ----------
     bucket : str
     public_url : str, optional
         Where callers reach the same S3.
+    access : Access, optional
     """
 
-    def __init__(self, bucket: str, public_url: str | None) -> None:
-        self._bucket, self._public_url = bucket, public_url
-        self._session = new_session()
+    def __init__(self, bucket: str, public_url: str | None, access: Access = FROM_ENVIRONMENT) -> None:
+        self._bucket, self._public_url, self._access = bucket, public_url, access
+        self._session = new_session(access)
 
     @cached_property
     def client(self) -> Any:
@@ -51,14 +54,17 @@ class BucketClients:
     def http(self) -> URLLib3Session:
         """For signed URLs; by boto3's own way to proxies and certificates."""
         return URLLib3Session(
-            verify=self._session._session.get_config_variable("ca_bundle") or True,
+            verify=self._access.ca or self._session._session.get_config_variable("ca_bundle") or True,
             proxies=get_environ_proxies(self.client.meta.endpoint_url),
             timeout=(5, 60),
             max_pool_connections=CONNECTIONS,
         )
 
     def _connect(self, url: str | None, read_timeout: float) -> Any:
-        default = self._session.client("s3", config=Config(connect_timeout=3, retries={"total_max_attempts": 1}))
+        told = self._access.client
+        default = self._session.client(
+            "s3", config=Config(connect_timeout=3, retries={"total_max_attempts": 1}), **told
+        )
         is_aws = (url or default.meta.endpoint_url).endswith(".amazonaws.com")
         config = Config(
             signature_version="s3v4",  # boto3 presigns by an older one unless told
@@ -70,13 +76,16 @@ class BucketClients:
             request_checksum_calculation="when_required",  # others than AWS do not know them all
         )
         region = region_of(self._bucket, default) if is_aws else default.meta.region_name
-        return self._session.client("s3", region_name=region, endpoint_url=url, config=config)
+        more = {**told, "region_name": region, "endpoint_url": url or self._access.endpoint}
+        return self._session.client("s3", config=config, **more)
 
 
-def new_session() -> boto3.Session:
+def new_session(access: Access = FROM_ENVIRONMENT) -> boto3.Session:
     """Return a session that reads the ``AWS_*`` variables as they are now; what boto3 knows of S3 is there once."""
     session = botocore.session.get_session()
     session.register_component("data_loader", _loader())
+    if access.keys is not None:
+        session.set_credentials(*access.keys)
     return boto3.Session(botocore_session=session)
 
 

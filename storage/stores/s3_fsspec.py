@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import aiohttp
 import s3fs
+from botocore import UNSIGNED
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ProfileNotFound
 from fsspec.asyn import sync
 
 from storage.errors import FileChanged, NotStored, StoreAway
 from storage.ranges import ByteRange
-from storage.stores.backend import Content, Stat, file_name, is_one_recording, recording_above
+from storage.stores import s3_listing
+from storage.stores.access import FROM_ENVIRONMENT, Access
+from storage.stores.backend import Content, Listing, Stat, file_name
+from storage.stores.s3_clients import new_session
 
 T = TypeVar("T")
 
@@ -29,20 +33,28 @@ CLIENT = {
 }
 """A store that never says anything is given up after 14 s, one where nobody listens at once."""
 
-LAST = "\U0010ffff"
-"""Follows whatever a key can go on with."""
-
 GONE = {"404", "NoSuchKey", "NoSuchBucket"}
+CLOSED_TO_US = {"403", "AccessDenied", "SignatureDoesNotMatch", "InvalidAccessKeyId", "ExpiredToken"}
 OTHER_FILE = {"412", "PreconditionFailed", "416", "InvalidRange"}
 
 
 class S3fs:
-    """Reached by the standard ``AWS_*`` variables; ``EPHYSTORE_S3_ANONYMOUS=1`` reads public buckets."""
+    """Reached as is told, else by the ``AWS_*`` variables; ``EPHYSTORE_S3_ANONYMOUS=1`` reads public buckets."""
 
-    def __init__(self) -> None:
-        anonymous = os.environ.get("EPHYSTORE_S3_ANONYMOUS", "") not in ("", "0")
+    def __init__(self, access: Access = FROM_ENVIRONMENT) -> None:
+        self._access = access
+        told = access.client
+        key, secret, token = access.keys or (None, None, None)
         self._files = s3fs.S3FileSystem(
-            anon=anonymous, config_kwargs=CLIENT, use_listings_cache=False, skip_instance_cache=True
+            anon=access.is_anonymous,
+            key=key,
+            secret=secret,
+            token=token,
+            endpoint_url=told.pop("endpoint_url", None),
+            client_kwargs=told,
+            config_kwargs=CLIENT,
+            use_listings_cache=False,
+            skip_instance_cache=True,
         )
         self._files.retries = 1  # its own, around those of the client
 
@@ -76,40 +88,17 @@ class S3fs:
 
         return await asyncio.gather(*(get(part) for part in ranges))
 
-    def list(self, location: str) -> list[str]:
+    def find(self, location: str) -> Listing:
         """Return the file itself, or all keys below a prefix."""
-        found = _named_errors(file_name(location), lambda: sync(self._files.loop, self._list, location.rstrip("/")))
-        if not found:
-            if location.rstrip("/").partition("/")[2] and self._is_file(location):
-                return [location.rstrip("/")]
+        found = _named_errors(file_name(location), lambda: s3_listing.find(self._lister(), location))
+        if not found.files and not found.closed:
             raise NotStored(f"s3://{location} holds no file")
-        return sorted(found)
+        return found
 
-    def _is_file(self, location: str) -> bool:
-        try:
-            return self.stat(location.rstrip("/")).nbytes >= 0
-        except NotStored:
-            return False
-
-    async def _list(self, top: str) -> set[str]:
-        """Return all keys below a prefix, page by page; what is one recording is passed over after its first key."""
-        bucket, _, prefix = top.partition("/")
-        found: set[str] = set()
-        below = f"{prefix}/" if prefix else ""
-        more: dict[str, Any] = {"MaxKeys": 1} if is_one_recording(top) else {}
-        while True:
-            page = await self._files._call_s3("list_objects_v2", Bucket=bucket, Prefix=below, **more)
-            if is_one_recording(top):
-                return {f"{top}/"} if page.get("Contents") else found
-            recording = None
-            for one in page.get("Contents", ()):
-                location = f"{bucket}/{one['Key']}"
-                recording = recording_above(location, top)
-                found |= {recording or location} if recording or not location.endswith("/") else set()
-            if not page.get("IsTruncated"):
-                return found
-            after = page["Contents"][-1]["Key"] if recording is None else f"{recording.partition('/')[2]}{LAST}"
-            more = {"StartAfter": after}
+    def _lister(self) -> Any:
+        """Return a client that lists: what follows the keys of a folder is asked for by a key, which s3fs cannot."""
+        signature = {"signature_version": UNSIGNED} if self._access.is_anonymous else {}
+        return new_session(self._access).client("s3", config=Config(**CLIENT, **signature), **self._access.client)
 
 
 def _named_errors(name: str, ask: Callable[[], T]) -> T:
@@ -122,7 +111,7 @@ def _named_errors(name: str, ask: Callable[[], T]) -> T:
             raise NotStored(f"{name} is not in the store") from error
         if code in OTHER_FILE:
             raise FileChanged(f"{name} is not the file that was registered: it was changed since") from error
-        if isinstance(error, PermissionError):
+        if isinstance(error, PermissionError) or code in CLOSED_TO_US:
             raise StoreAway(f"the store of {name} may not be read with these credentials") from error
         if isinstance(error, NoCredentialsError):
             raise StoreAway(f"there are no credentials for the store of {name}") from error

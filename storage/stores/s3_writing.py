@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from storage.errors import NotStored, StoreAway, StoreFull
 from storage.side_by_side import yield_to_others
+from storage.stores.access import FROM_ENVIRONMENT, Access
 from storage.stores.backend import Part, Pieces, exactly, file_name, require_parts
 from storage.stores.s3_bodies import Body, Rooms, gathered, slices
 from storage.stores.s3_clients import BucketClients
@@ -50,16 +51,17 @@ class _Refused(Exception):
 
 
 class S3Writing:
-    """Reached by the standard ``AWS_*`` variables.
+    """Reached as is told, else by the standard ``AWS_*`` variables.
 
     Parameters
     ----------
     public_url : str, optional
         Where callers reach the same S3; without it nothing is presigned for them.
+    access : Access, optional
     """
 
-    def __init__(self, public_url: str | None = None) -> None:
-        self._public_url = public_url
+    def __init__(self, public_url: str | None = None, access: Access = FROM_ENVIRONMENT) -> None:
+        self._public_url, self._access = public_url, access
         self._buckets: dict[str, BucketClients] = {}
 
     def put(self, location: str, content: bytes | memoryview) -> None:
@@ -255,7 +257,9 @@ class S3Writing:
         return ThreadPoolExecutor(SENDERS, thread_name_prefix="send", initializer=yield_to_others)
 
     def _clients(self, bucket: str) -> BucketClients:
-        return self._buckets.get(bucket) or self._buckets.setdefault(bucket, BucketClients(bucket, self._public_url))
+        return self._buckets.get(bucket) or self._buckets.setdefault(
+            bucket, BucketClients(bucket, self._public_url, self._access)
+        )
 
 
 def _signed(client: Any, operation: str, nbytes: int, expires_s: int, asked: dict[str, Any]) -> str:

@@ -62,6 +62,10 @@ class Given:
     several: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Ids of several parents of one type, by type."""
     arrays: dict[str, GivenArray | None] = field(default_factory=dict)
+    corrections: tuple[str, ...] | None = None
+    """Of the fields that were corrected those that stay so; the others are what the file says again."""
+    forms: Mapping[str, ArrayForm] = field(default_factory=dict)
+    """Of all array fields that objects of the type have."""
     told: Mapping[str, Any] = field(default_factory=dict)
     """Read-only fields as they were sent."""
     faults: Faults = field(default_factory=dict)

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
+from storage.catalog import corrections
 from storage.catalog.base import ACTIVE, ARCHIVED, PRIVATE, new_guid, now
 from storage.catalog.permissions import Caller, readable, require_login, require_write
 from storage.catalog.uses import MAX_ID
@@ -134,6 +135,7 @@ def archive(writing: Writing, caller: Caller, chosen: Chosen) -> list[Any]:
     with writing.transaction() as session:
         rows = chosen.rows(session, caller, locked=True)
         for row in rows:
+            corrections.note(row, {"current_state": ARCHIVED})
             row.current_state, row.guid, row.last_modified = ARCHIVED, new_guid(), now()
         _settle(session, rows)
         return rows

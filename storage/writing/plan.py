@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,12 +11,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from storage.catalog import corrections
 from storage.catalog.base import now
 from storage.catalog.files import Datafile
 from storage.catalog.models import TYPES
 from storage.catalog.permissions import Caller
 from storage.catalog.uses import MAX_ID
-from storage.writing import arrays, parents, rules
+from storage.writing import arrays, parents, rules, taking_back
 from storage.writing.arrays import Candidate, Field
 from storage.writing.given import Faults, Given, GivenArray, Invalid
 from storage.writing.inline_arrays import INLINE
@@ -30,6 +31,8 @@ class Plan:
     given: Given
     candidates: Mapping[str, Candidate | None]
     """Arrays that were given, by field."""
+    taken_back: Collection[str] = ()
+    """Columns that are given what the file says: they are not corrected any more."""
 
     def apply(self, session: Session, row: Any, stored: Mapping[str, Datafile]) -> bool:
         """Set what differs on a row, and say on datafiles what was said of them; return whether anything differs."""
@@ -40,11 +43,15 @@ class Plan:
         differs = {name: value for name, value in columns.items() if _is_other(getattr(row, name), value)}
         if "safety_level" in differs:
             _follow(row, differs["safety_level"])
+        if row.id is not None:
+            corrections.note(row, {name: value for name, value in differs.items() if name not in self.taken_back})
         for name, value in differs.items():
             setattr(row, name, value)
+        if self.taken_back:
+            corrections.forget(row, self.taken_back)
         several = [_set_several(session, row, name, ids) for name, ids in self.given.several.items()]
         says_units = self._say_units(session)
-        return bool(differs) or any(several) or says_units
+        return bool(differs) or any(several) or says_units or bool(self.taken_back)
 
     def _say_units(self, session: Session) -> bool:
         """Write units that datafiles did not have, or had in another spelling."""
@@ -53,6 +60,7 @@ class Plan:
             if candidate is not None and candidate.new_units is not None and candidate.datafile is not None:
                 datafile = session.get(Datafile, candidate.datafile.id)
                 if datafile is not None:
+                    corrections.note(datafile, {"units": candidate.new_units})
                     datafile.units, datafile.last_modified, said = candidate.new_units, now(), True
         return said
 
@@ -95,6 +103,7 @@ def made(session: Session, caller: Caller, model: type[Any], row: Any, given: Gi
     def fault(name: str, reason: str) -> None:
         faults.setdefault(name, []).append(reason)
 
+    given, taken_back = taking_back.expanded(row, given, fault)
     _check_parents(session, caller, row, given, fault)
     candidates: dict[str, Candidate | None] = {}
     for name, one in given.arrays.items():
@@ -117,7 +126,7 @@ def made(session: Session, caller: Caller, model: type[Any], row: Any, given: Gi
         fault(name, reason)
     if faults:
         raise Invalid(faults)
-    return Plan(given, candidates)
+    return Plan(given, candidates, taken_back)
 
 
 def _check_parents(session: Session, caller: Caller, row: Any, given: Given, fault: Any) -> None:

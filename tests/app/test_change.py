@@ -264,12 +264,3 @@ def test_only_the_owner_changes_and_archives(archive, anne, bob, level):
         assert many.status_code == (200 if client is bob and level == 3 else expected)  # bob cannot even select it
     for client, expected in ((archive.client, 401), (bob, 403), (anne, 200)):
         assert client.delete(at("block", fields)).status_code == expected
-
-
-def test_a_registered_object_may_be_changed_until_its_file_is_registered_anew(archive, anne):
-    signal = archive.add("rat", np.arange(3.0), owner="anne", client=anne)
-    address = at("analogsignal", signal)
-    assert changed(anne, address, {"name": "mine", "annotations": {}})["name"] == "mine"
-    archive.add("rat", np.arange(4.0), owner="anne", client=anne)
-    fields = anne.get(address).json["selected"][0]["fields"]
-    assert fields["name"] == "rat" and fields["annotations"]

@@ -124,7 +124,9 @@ def test_registering_does_its_own_jobs_and_shows_those_that_a_worker_did(archive
     line = REGISTER.replace("--queue ", "")
     with worker(archive):
         code, said = run(f"{line} '{archive.folder}/recordings'")
-    assert code == 0 and sorted(said.split()[1::4]) == ["0.h5:", "1.h5:", "2.h5:"]
+    *files, all_of_them = said.splitlines()
+    assert code == 0 and sorted(line.split()[1] for line in files) == ["0.h5:", "1.h5:", "2.h5:"]
+    assert all_of_them == "registered  3 files: 3 analogsignal"
     assert states(archive) == ["done"] * 3
 
 

@@ -38,8 +38,8 @@ class Moments:
 
 
 def times_in(found: Found, timestamps: h5py.Dataset) -> str:
-    """Describe timestamps, once for all that link to them; raises Refused unless they are sorted."""
-    path, (fault,) = found.describe_times(timestamps)
+    """Describe timestamps, once for all that link to them; raises Refused unless they are sorted, or checked later."""
+    path, (fault,) = found.describe_times(timestamps, later=True)
     if fault is not None:
         raise Refused(fault)
     return path

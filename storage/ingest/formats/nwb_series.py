@@ -126,9 +126,13 @@ def _times(found: Found, group: h5py.Group, n_samples: int, first: int, n_select
         raise Refused(f"it has {n_samples} samples but timestamps of the shape {timestamps.shape}")
     path = nwb_events.times_in(found, timestamps)
     if (first, n_selected) == (0, n_samples):
-        return found.whole(path, path.lstrip("/"), "s"), float(found.blocks[path][0, 0]) if n_samples else 0.0
+        return found.whole(path, path.lstrip("/"), "s"), _first(timestamps, 0) if n_samples else 0.0
     times = _rows(found, path, path.lstrip("/"), first, n_selected, units="s")
-    return times, float(timestamps[first]) if n_selected else 0.0
+    return times, _first(timestamps, first) if n_selected else 0.0
+
+
+def _first(timestamps: h5py.Dataset, row: int) -> float:
+    return attributes.number(timestamps[row], "first timestamp")
 
 
 def _annotations(group: h5py.Group, data: h5py.Dataset) -> dict[str, Any]:

@@ -45,6 +45,8 @@ class _Units:
     """Observation intervals of all units, shape (n, 2), and where those of each unit end."""
     train: dict[str, Any]
     """What is told of all spike trains alike."""
+    has_bounds: bool
+    """Whether first and last spikes are told; else whoever checks the order of all widens the windows to hold them."""
 
 
 def is_units(group: h5py.Group) -> bool:
@@ -70,7 +72,7 @@ def add(found: Found, tree: Tree, group: h5py.Group, electrodes: Electrodes) -> 
     faults: list[str | None] = [None] * n_rows
     described = path
     if spikes is not None and spikes.ends is not None:
-        described, faults = found.describe_times(spikes.dataset, spikes.ends)
+        described, faults = found.describe_times(spikes.dataset, spikes.ends, later=True)
     table = _table(found, tree, group, electrodes, n_rows, spikes, described)
     for row, fault in enumerate(faults):
         if fault is None:
@@ -110,7 +112,9 @@ def _table(
     if waveforms is not None:
         train |= waveforms.annotations()
     regions = _regions(electrodes, column, n_rows)
-    return _Units(group, spikes, described, cells, arrays, regions, waveforms, intervals, train)
+    return _Units(
+        group, spikes, described, cells, arrays, regions, waveforms, intervals, train, described in found.blocks
+    )
 
 
 def _regions(electrodes: Electrodes, column: Column | None, n_rows: int) -> list[Region | None]:
@@ -181,7 +185,7 @@ def _bounds(table: _Units, row: int, first: int, last: int) -> tuple[float, floa
     """Return between which times a unit was observed, and how that is known."""
     assert table.spike_times is not None
     times = table.spike_times.dataset
-    spikes = [float(times[first]), float(times[last - 1])] if last > first else []
+    spikes = [float(times[first]), float(times[last - 1])] if last > first and table.has_bounds else []
     if table.intervals is not None:
         every, ends = table.intervals
         own = every[ends[row - 1] if row else 0 : ends[row]]

@@ -21,7 +21,7 @@ from storage.ingest.file_set import FileSet
 from storage.ingest.formats import flat
 from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.found import Found
-from storage.ingest.inspect import check, inspect, told_end
+from storage.ingest.inspect import check, check_order, inspect, told_end
 from storage.ingest.sandbox import examples, findings, walls
 from storage.ingest.sandbox.limits import Limits
 from storage.ingest.sandbox.messages import Channel, Closed
@@ -83,6 +83,8 @@ def work(channel: Channel, task: dict[str, Any], beginning: bytes, limits: Limit
 def _found(content: BinaryIO, task: dict[str, Any], progress: Telling) -> Found:
     if task["do"] == "check":
         return check(content, progress)
+    if task["do"] == "order":
+        return check_order(content, task["dataset"], task["runs"], progress)
     told: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in task["options"].items()
     }

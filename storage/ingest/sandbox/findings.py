@@ -66,6 +66,8 @@ def fit(found: Found, file_nbytes: int, limits: Limits, several: Mapping[str, in
             kept.arrays[path] = array
     _keep_objects(found, kept, limits)
     _leave_out_remains(found, kept)
+    if found.identity is not None and len(found.identity) <= limits.identity_length:
+        kept.identity = found.identity if CONTROL.search(found.identity) is None else None
     kept.refusals = [_fit_refusal(one, limits) for one in kept.refusals[: limits.refusals]]
     if len(found.refusals) > limits.refusals:
         kept.refusals[-1] = Refusal("/", f"there is more that cannot be served: {len(found.refusals)} in all")
@@ -157,6 +159,8 @@ def _fit_refusal(one: Refusal, limits: Limits) -> Refusal:
 
 def send(channel: Channel, found: Found) -> None:
     """Send findings: what others stand on before these."""
+    if found.identity is not None:
+        channel.send({"identity": found.identity})
     for refusal in found.refusals:
         channel.send({"refusal": [refusal.path, refusal.reason]})
     for path, told in found.datasets.items():

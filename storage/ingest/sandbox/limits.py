@@ -77,6 +77,8 @@ class Limits:
     """Characters of what is only shown: a unit, the name of a channel, the path of what is refused."""
     reason_length: int = 1000
     """Characters of why something is refused."""
+    identity_length: int = 255
+    """Characters of what a file calls itself."""
     text_length: int = 8192
     """Characters of one annotation."""
 

@@ -7,16 +7,20 @@ import os
 import signal
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from storage.errors import Refused, SandboxAway, StillWritten
 from storage.ingest import file_sets
 from storage.ingest.file_sets import Member, SetStat
 from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.found import Found
+from storage.ingest.inspect import RUN_ENDS
 from storage.ingest.sandbox import walls
 from storage.ingest.sandbox.findings import cleaned
 from storage.ingest.sandbox.limits import Limits
@@ -24,6 +28,7 @@ from storage.ingest.sandbox.messages import Channel, Closed, Garbage, TooLate
 from storage.ingest.sandbox.process import SERVER, Child, ServerGone, ServerProcess
 from storage.ingest.sandbox.serving import OpenedSet, Overasked
 from storage.ingest.sandbox.verified import Findings, Lie
+from storage.ingest.sorted_times import UNSORTED
 from storage.objectstore import ObjectStore
 from storage.progress import DatasetProgress, untold
 from storage.stores.backend import Content, Stat, file_name
@@ -32,6 +37,35 @@ log = logging.getLogger(__name__)
 
 MAX_COUNT = 2**63
 MAX_NAME = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is known of times once all of them were read."""
+
+    found: Found
+    """The dataset, with its ``blocks``."""
+    faults: list[str | None]
+    """For each run, why it cannot be served, or None."""
+    ends: NDArray[np.generic]
+    """Shape (n_runs, 2), in the stored dtype: first and last value of each run."""
+
+    @classmethod
+    def of(cls, found: Found, path: str, n_runs: int) -> Order:
+        """Take what a child found; raises Refused where it is anything else."""
+        told = found.datasets.get(RUN_ENDS)
+        ends = None if told is None else told.values
+        dataset = found.datasets.get(path)
+        if found.objects or dataset is None or path not in found.blocks or ends is None:
+            raise Refused("the process that parsed it told of other things than the order of its times")
+        if ends.shape != (n_runs, 2) or ends.dtype != dataset.dtype:
+            raise Refused("the process that parsed it told of other runs of times than those asked for")
+        reasons = {refusal.path: refusal.reason for refusal in found.refusals}
+        faults = [
+            None if str(number) in found.arrays and str(number) not in reasons else reasons.get(str(number), UNSORTED)
+            for number in range(n_runs)
+        ]
+        return cls(found, faults, ends)
 
 
 class Sandbox:
@@ -121,6 +155,27 @@ class Sandbox:
         if len(found.arrays) != 1 or found.objects:
             raise Refused("the process that parsed it told of other things than one array")
         return found
+
+    def order(
+        self,
+        store: ObjectStore,
+        url: str,
+        stat: Stat,
+        path: str,
+        runs: Sequence[tuple[int, int]],
+        progress: DatasetProgress = untold,
+    ) -> Order:
+        """Find which runs of times of a dataset are sorted; other parameters and exceptions are those of ``inspect``.
+
+        Parameters
+        ----------
+        path : str
+            Of the dataset.
+        runs : sequence of (start, stop)
+            Rows; ``stop`` is out.
+        """
+        told = {"do": "order", "dataset": path, "runs": list(runs)}
+        return Order.of(self._run(told, store, url, stat, progress), path, len(runs))
 
     def _run(self, told: dict[str, Any], store: ObjectStore, name: str, stat: Stat, progress: DatasetProgress) -> Found:
         members = stat.members if isinstance(stat, SetStat) else (Member(file_name(name), name, stat),)

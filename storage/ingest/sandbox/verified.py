@@ -18,6 +18,7 @@ from storage.errors import Refused
 from storage.hdf5.file import Description
 from storage.hdf5.filters import Filter
 from storage.hdf5.packed_index import ROW
+from storage.ingest import sorted_times
 from storage.ingest.found import Found, FoundArray, FoundObject, Refusal
 from storage.ingest.sandbox import sound
 from storage.ingest.sandbox.limits import Limits
@@ -25,7 +26,7 @@ from storage.selection import require_axis
 from storage.units import hertz, seconds
 
 DTYPE = re.compile(r"[<>|][biufS][1-9]\d{0,8}", re.ASCII)
-NOT_FOUND_IN_FILES = {"id", "file_id", "source_path", *(name for name in Owned.__annotations__)}
+NOT_FOUND_IN_FILES = {"id", "file_id", "source_path", "corrections", *(name for name in Owned.__annotations__)}
 """Columns that no file may tell: whose a row is, who may read it, its ids."""
 MAX_DEPTH = 8
 
@@ -51,6 +52,7 @@ class Findings:
         self._known: set[tuple[str, str]] = set()
         self._n_containers = 0
         self._take = {
+            "identity": self._identity,
             "refusal": self._refusal,
             "dataset": self._dataset,
             "blocks": self._blocks,
@@ -73,6 +75,11 @@ class Findings:
             return printable(text, self._limits)
         except (TypeError, ValueError) as error:
             raise Lie(f"told something that cannot be shown: {error}") from error
+
+    def _identity(self, told: Any, _: Sequence[memoryview]) -> None:
+        if self.found.identity is not None or not isinstance(told, str) or len(told) > self._limits.identity_length:
+            raise ValueError("what the file calls itself")
+        self.found.identity = self._name(told)
 
     def _refusal(self, told: Any, _: Sequence[memoryview]) -> None:
         path, reason = told
@@ -176,8 +183,14 @@ class Findings:
         ):
             raise ValueError("its waveforms are not spikes × channels × samples")
         times = arrays.get(model.time_field or "")
-        if times is not None and self.found.arrays[times].dataset not in self.found.blocks:
-            raise ValueError("its times are not told to be sorted")
+        if times is not None:
+            dataset = self.found.arrays[times].dataset
+            if dataset not in self.found.blocks and not self._may_be_checked_later(self.found.datasets[dataset]):
+                raise ValueError("its times are not told to be sorted")
+
+    def _may_be_checked_later(self, dataset: Description) -> bool:
+        is_row = len(dataset.shape) == 1 and dataset.dtype.kind in "iuf"
+        return is_row and sorted_times.is_long(dataset)
 
     def _require_room(self, some: Sequence[Any] | dict[str, Any], limit: int | None = None) -> None:
         if len(some) >= (self._limits.items if limit is None else limit):

@@ -10,7 +10,8 @@ from sqlalchemy import select
 
 from storage.catalog.models import AnalogSignal
 from storage.ingest.formats.hdf5 import PlainOptions
-from storage.ingest.register import Options, register, url_of
+from storage.ingest.places import url_of
+from storage.ingest.register import Options, register
 from tests.archive import Archive
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from storage.errors import NotStored
-from storage.ingest.register import files_at
+from storage.ingest.places import files_at
 from tests.archive import Archive
 
 RATE = {"sampling_rate": (1000.0, "Hz")}

@@ -1,0 +1,97 @@
+"""What registering would do, found by looking into files, and written nowhere."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from storage.catalog import batches
+from storage.errors import StorageError
+from storage.ingest import sidecars
+from storage.ingest.found import Found, Refusal
+from storage.ingest.register import Options, Outcome, State
+from storage.ingest.sandbox.sandbox import sandbox
+from storage.objectstore import ObjectStore
+from storage.stores.backend import Listed, file_name
+
+SAMPLE = 200
+"""Files that are looked into; of more, these are spread evenly over all ages, and the others taken to be like them."""
+
+
+@dataclass(slots=True)
+class DryRun:
+    """What was found in some of the files, and what that means for all."""
+
+    n_files: int
+    """All that would be looked into."""
+    outcomes: list[Outcome] = field(default_factory=list)
+    """Of those that were: what would become of them."""
+    sidecar_nbytes: int = 0
+    """Of those that were looked into."""
+    lasted_s: float = 0.0
+
+    @property
+    def scale(self) -> float:
+        """How many times as many files there are as were looked into."""
+        return self.n_files / len(self.outcomes) if self.outcomes else 0.0
+
+
+def dry_run(
+    store: ObjectStore,
+    engine: Engine,
+    files: Sequence[Listed],
+    options: Options,
+    *,
+    threads: int,
+    progress: Callable[[int], object],
+) -> DryRun:
+    """Look into files as registering would, side by side.
+
+    Parameters
+    ----------
+    store : ObjectStore
+    engine : Engine
+    files : sequence of Listed
+        That would be looked into.
+    options : Options
+    threads : int
+        Files that are looked into at once.
+    progress : callable
+        Is told after each file how many there are.
+    """
+    result = DryRun(len(files))
+    n_chosen = min(len(files), SAMPLE)
+    chosen = [files[number * len(files) // n_chosen] for number in range(n_chosen)]
+    with Session(engine) as session:
+        known = batches.known_files(session, [one.name for one in chosen])
+    began = time.monotonic()
+
+    def look(one: Listed) -> tuple[Outcome, int]:
+        before = known.get(one.name)
+        plain = options.over(before.options if before is not None else {}).plain
+        try:
+            found = sandbox().inspect(store, one.name, one.stat, plain)
+        except StorageError as error:
+            return Outcome(one.name, "refused", refusals=[Refusal(file_name(one.name), str(error))]), 0
+        counts = dict(Counter(thing.type_name for thing in found.objects))
+        state: State = "refused" if not found.objects else "registered" if before is None else "updated"
+        return Outcome(one.name, state, counts, found.refusals), _sidecar_nbytes(found)
+
+    with ThreadPoolExecutor(threads) as pool:
+        for outcome, nbytes in pool.map(look, chosen):
+            result.outcomes.append(outcome)
+            result.sidecar_nbytes += nbytes
+            progress(len(chosen))
+    result.lasted_s = time.monotonic() - began
+    return result
+
+
+def _sidecar_nbytes(found: Found) -> int:
+    made = (sidecars.content(found, path) for path in {array.dataset for array in found.arrays.values()})
+    return sum(len(content) for content, _ in filter(None, made))

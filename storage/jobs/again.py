@@ -1,0 +1,40 @@
+"""Registering one file again, because reading it met another file than the one that was registered."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from storage.catalog import find
+from storage.catalog.base import moment
+from storage.catalog.jobs import PAUSED, QUEUED, REGISTER, RUNNING, Job
+from storage.stores.named import is_registered
+
+REST = timedelta(minutes=1)
+"""After a file was looked into, it is not again for this long: it may be one that cannot be registered any more."""
+
+
+def register_again(engine: Engine, name: str) -> bool:
+    """Queue the registering of a file that is known, as it was told before; return whether it is under way by then.
+
+    Parameters
+    ----------
+    engine : Engine
+    name : str
+        What the catalog calls the file; a key of the service's own is nothing to register.
+    """
+    if not is_registered(name):
+        return False
+    with Session(engine.execution_options(writes=True)) as session, session.begin():
+        # Locked, so that of many readers at once one queues it.
+        known = find.stored_file(session, name, locked=True)
+        if known is None:
+            return False
+        lately = (Job.state.in_((QUEUED, RUNNING, PAUSED))) | (Job.date_finished > moment() - REST)
+        same = select(Job.date_finished).where(Job.kind == REGISTER, Job.subject == name, lately)
+        ends = list(session.scalars(same))
+        if not ends:
+            session.add(Job(kind=REGISTER, subject=name, options=known.options))
+        return not ends or None in ends
