@@ -139,13 +139,14 @@ class Sandbox:
         told = {"do": "inspect", "name": name, "options": asdict(options or PlainOptions())}
         if not isinstance(stat, SetStat):
             return self._run(told, store, url, stat, progress)
+        alone = {"is_left_alone": stat.is_left_alone}
         try:
-            found = self._run({"do": "inspect several", "name": name}, store, url, stat, progress)
-        except StillWritten as error:
+            found = self._run({"do": "inspect several", "name": name, **alone}, store, url, stat, progress)
+        except StillWritten:
             if stat.is_left_alone:
-                raise Refused(f"{error}, and nothing was added for a day") from None
+                raise Refused("the process that parsed it waits for what nobody writes") from None
             raise
-        used = {told.file for told in found.datasets.values()}
+        used = {one.file for one in found.datasets.values()}
         found.files = {one.name: one for one in stat.members if one.name in used}
         return found
 
