@@ -56,14 +56,21 @@ def _inspected(file: h5py.File, name: str, options: hdf5.PlainOptions, progress:
     if nwb.is_nwb(file):
         return nwb.inspect(file, name, progress)
     if nix.is_nix(file):
-        return nix.inspect(file, name, progress)
+        return _or_nothing(nix.inspect(file, name, progress))
     if options.mapping:  # whoever wrote it knows better
         return hdf5.inspect(file, name, options, progress)
     if mcs.is_mcs(file):
-        return mcs.inspect(file, name, progress)
+        return _or_nothing(mcs.inspect(file, name, progress))
     if wavesurfer.is_wavesurfer(file):
-        return wavesurfer.inspect(file, name, progress)
+        return _or_nothing(wavesurfer.inspect(file, name, progress))
     return hdf5.inspect(file, name, options, progress)
+
+
+def _or_nothing(found: Found) -> Found:
+    """Return findings without their Blocks, Segments and groups where all that these were for is refused."""
+    if found.refusals and not any(one.arrays or one.type_name in ("event", "epoch") for one in found.objects):
+        found.objects.clear()
+    return found
 
 
 def check(content: BinaryIO, progress: DatasetProgress = untold) -> Found:

@@ -205,3 +205,33 @@ def test_a_bad_setting_is_one_sentence_naming_it(tmp_path, name, value):
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert name in done.stderr and "Traceback" not in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+MAPPING = """
+arrays:
+  - dataset: /x
+    type: analogsignal
+    sampling_rate: 30 kHz
+    name: mapped
+"""
+
+
+def test_a_mapping_file_is_told_remembered_and_forgotten(archive, run, recording):
+    mapping = archive.folder / "mapping.yaml"
+    mapping.write_text(MAPPING)
+    assert "1 block, 1 segment, 1 analogsignal" in run(f"register --safety-level 1 --map '{mapping}' '{recording}'")[1]
+    assert archive.fields("/electrophysiology/analogsignal/?name=mapped")["sampling_rate"]["data"] == 30
+    mapping.unlink()
+    assert "unchanged" in run(f"register --safety-level 1 '{recording}'")[1]
+    assert "updated  rat 7.h5: 1 analogsignal" in run(f"register --no-map --sampling-rate '1 Hz' '{recording}'")[1]
+    assert "unchanged" in run(f"register '{recording}'")[1]
+
+
+def test_everything_that_is_wrong_with_a_mapping_file_is_told(archive, run, recording):
+    mapping = archive.folder / "mapping.yaml"
+    mapping.write_text(MAPPING.replace("name", "nam").replace("30 kHz", "fast"))
+    code, said = run(f"register --map '{mapping}' '{recording}'")
+    assert code == 2 and "array 1, nam: is no key here; did you mean name?" in said
+    assert "array 1, sampling_rate: 'fast' is not a number and a unit" in said
+    code, said = run(f"register --map '{mapping}x' '{recording}'")
+    assert code == 2 and "cannot be read: No such file" in said

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from storage.calibration import AnyCalibration, Calibration, Polynomial
-from storage.ingest.found import Found, FoundArray, FoundObject
+from storage.ingest.found import Found, FoundArray, FoundObject, written_out
 
 Entry = TypeVar("Entry")
 
@@ -62,6 +62,7 @@ def add_signal(
         ``source_path`` of the recordingchannelgroup.
     """
     names = list(array.channel_names or ())
+    array = replace(array, name=written_out(array.name))
     if len(set(units)) <= 1:
         own = found.add_array(replace(array, units=units[0] if units else None))
         told = {**fields, "name": array.name, "annotations": {**fields["annotations"], "channel_names": names}}
@@ -72,7 +73,7 @@ def add_signal(
         return
     for column, (name, unit) in enumerate(zip(names, units, strict=True)):
         path = f"{array.source_path}[{column}]"
-        one = replace(array, source_path=path, name=name, units=unit, channel_names=None, column=column)
+        one = replace(array, source_path=path, name=written_out(name), units=unit, channel_names=None, column=column)
         one = replace(one, calibration=calibration_of(array.calibration, column))
         more = {} if group is None else {"recordingchannel": f"{group}[{column}]"}
         told = {**fields, "name": name, "annotations": {**fields["annotations"], "channel": column}}

@@ -11,7 +11,7 @@ import h5py
 
 from storage.errors import Refused
 from storage.ingest.formats.members import dataset_in, group_in
-from storage.ingest.found import Refusal, as_path, storable
+from storage.ingest.found import Refusal, as_path, storable, written_out
 
 MAX_MATCHES = 100_000
 """Datasets that one path means."""
@@ -64,7 +64,7 @@ class MappedArray:
     def text(self, key: str, words: Sequence[str]) -> str | None:
         """Return a name, in which ``{1}`` stands for the first wildcard."""
         said = self.told.get(key)
-        return None if said is None else filled(str(said), words)
+        return None if said is None else written_out(filled(str(said), words))
 
     def match(self, file: h5py.File, path: str, words: Sequence[str]) -> Match:
         """Return the one dataset that another path of it means; raises Refused where there is none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 import h5py
@@ -16,6 +17,8 @@ from storage.ingest.formats.clocks import Clock
 from storage.ingest.formats.members import dataset_in, members
 from storage.ingest.found import Found, as_path
 
+MAX_ATTRIBUTES = 200
+"""Of a group that are told."""
 MAX_ROWS = 100_000
 """Of a table of channels."""
 NO_UNIT = "NoUnit"
@@ -57,7 +60,7 @@ def numbered(group: h5py.Group, word: str) -> list[tuple[int, h5py.Group]]:
 
 def told_of(group: h5py.Group) -> dict[str, Any]:
     """Return the attributes of a group that are not empty."""
-    told = {name: _plain(value) for name, value in group.attrs.items()}
+    told = {name: _plain(group.attrs[name]) for name in islice(group.attrs, MAX_ATTRIBUTES)}
     return {name: value for name, value in told.items() if value not in (None, "")}
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from storage.errors import Refused
 from storage.ingest.formats import attributes
 from storage.ingest.formats.members import dataset_in, group_in, groups_in, members
-from storage.ingest.found import as_path
+from storage.ingest.found import as_path, written_out
 
 ARRAY_ANNOTATION = "ARRAYANNOTATION"
 """Type of a property that has one value for each channel or time of its object, as Neo writes it."""
@@ -25,7 +25,9 @@ MAX_PROPERTIES = 500
 """Of one entity that are told."""
 MAX_VALUES = 100
 """Of one property that are told."""
-MAX_LENGTH = 16_000_000
+MAX_LENGTH = 1_000_000
+"""Characters of the metadata of one entity that are told, about."""
+MAX_FILE_LENGTH = 16_000_000
 """Characters of all metadata of a file that are told, about: many entities may point to one large section."""
 
 
@@ -36,7 +38,7 @@ def text_of(entity: h5py.Group, name: str) -> str | None:
 
 def name_of(entity: h5py.Group) -> str:
     """Return what an entity is called; that of a link to it may be its id."""
-    return text_of(entity, "name") or as_path(entity.name).rpartition("/")[2]
+    return written_out(text_of(entity, "name") or "") or as_path(entity.name).rpartition("/")[2]
 
 
 def moment_of(entity: h5py.Group) -> datetime | None:
@@ -57,7 +59,7 @@ def linked(entity: h5py.Group, name: str) -> list[str]:
 class Metadata:
     """Tells what is said of entities, as long as it is not too much."""
 
-    left: int = MAX_LENGTH
+    left: int = MAX_FILE_LENGTH
     """Characters that can still be told."""
 
     def of(self, entity: h5py.Group, path: str) -> dict[str, Any]:
@@ -77,46 +79,67 @@ class Metadata:
 
     def section(self, section: h5py.Group) -> dict[str, Any]:
         """Return the properties of a section, and the sections in it by their names."""
-        return self._section(section, [MAX_PROPERTIES], 1)
+        return self._section(section, _Room(), 1)
 
-    def properties(self, section: h5py.Group | None, left: list[int] | None = None) -> dict[str, Any]:
+    def properties(self, section: h5py.Group | None) -> dict[str, Any]:
         """Return the properties of a section alone, as plain values, lists, or quantities."""
+        return {} if section is None else self._properties(section, _Room())
+
+    def _properties(self, section: h5py.Group, left: _Room) -> dict[str, Any]:
         told: dict[str, Any] = {}
-        around = None if section is None else group_in(section, "properties")
+        around = group_in(section, "properties")
         for name, found in () if around is None else members(around):
-            left = [MAX_PROPERTIES] if left is None else left
-            if left[0] <= 0 or self.left <= 0:
+            if left.n_properties <= 0 or left.length <= 0 or self.left <= 0:
                 told["…"] = "more properties are not told"
                 break
             if isinstance(found, h5py.Dataset):
-                left[0] -= 1
-                told[name] = self._value(found)
+                left.n_properties -= 1
+                told[name], length = _value(found)
+                left.length -= length
+                self.left -= length
         return told
 
-    def _section(self, section: h5py.Group, left: list[int], depth: int) -> dict[str, Any]:
-        told = self.properties(section, left)
+    def _section(self, section: h5py.Group, left: _Room, depth: int) -> dict[str, Any]:
+        told = self._properties(section, left)
         inner = groups_in(section, "sections")
         if inner and depth >= MAX_DEPTH:
             told["…"] = "sections in this one are not told"
             return told
         for one in inner:
-            if left[0] <= 0:
+            if left.n_properties <= 0:
                 break
             name = name_of(one)
             told[f"{name} (section)" if name in told else name] = self._section(one, left, depth + 1)
         return told
 
-    def _value(self, stored: h5py.Dataset) -> Any:
-        """Return what a property says."""
-        values = [attributes.plain(value) for value in _values(stored)]
-        self.left -= 40 + sum(len(value) if isinstance(value, str) else 8 for value in values)
-        if not values:
-            return [] if attributes.text(stored.attrs.get("definition")) == EMPTY_LIST else ""
-        if len(stored) > len(values):
-            values.append(f"… ({len(stored)} in all)")
-        said: Any = values[0] if len(values) == 1 else values
-        unit = attributes.text(stored.attrs.get("unit"))
-        return {"data": said, "units": unit} if unit else said
+
+@dataclass(slots=True)
+class _Room:
+    """What of one entity can still be told."""
+
+    n_properties: int = MAX_PROPERTIES
+    length: int = MAX_LENGTH
+
+
+def _value(stored: h5py.Dataset) -> tuple[Any, int]:
+    """Return what a property says, and about how many characters that takes."""
+    values = [attributes.plain(value) for value in _values(stored)]
+    length = 40 + sum(len(value) if isinstance(value, str) else 8 for value in values)
+    if not values:
+        return [] if attributes.text(stored.attrs.get("definition")) == EMPTY_LIST else "", length
+    if len(stored) > len(values):
+        values.append(f"… ({len(stored)} in all)")
+    said: Any = values[0] if len(values) == 1 else values
+    unit = attributes.text(stored.attrs.get("unit"))
+    return {"data": said, "units": unit} if unit else said, length
+
+
+def text_property(section: h5py.Group | None, name: str) -> str | None:
+    """Return a property that is one text; None where there is none, or an empty one."""
+    around = None if section is None else group_in(section, "properties")
+    stored = None if around is None else dataset_in(around, name)
+    values = [] if stored is None else [attributes.text(value) for value in _values(stored)]
+    return values[0] or None if len(values) == 1 else None
 
 
 def is_array_annotation(section: h5py.Group, name: str) -> bool:

@@ -22,10 +22,11 @@ from storage.ingest.formats.nix_entities import (
     name_of,
     quantity_of,
     text_of,
+    text_property,
 )
 from storage.ingest.formats.nix_neo_groups import Groups, groups_of, number_of
 from storage.ingest.formats.time_arrays import Times
-from storage.ingest.found import Found, FoundArray, FoundObject, as_path
+from storage.ingest.found import Found, FoundArray, FoundObject, as_path, written_out
 from storage.selection import require_axis
 
 BLOCK = "neo.block"
@@ -233,8 +234,8 @@ def annotations_of(metadata: Metadata, entity: h5py.Group, path: str) -> dict[st
 
 def neo_name(entity: h5py.Group) -> str | None:
     """Return the name that an object had in Neo; None where it had none."""
-    told = Metadata().properties(group_in(entity, "metadata")).get("neo_name")
-    return told if isinstance(told, str) and told else None
+    told = text_property(group_in(entity, "metadata"), "neo_name")
+    return None if told is None else written_out(told)
 
 
 def _of_one(arrays: dict[str, Any], channel: int) -> dict[str, Any]:

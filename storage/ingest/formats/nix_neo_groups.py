@@ -32,6 +32,12 @@ class Groups:
     units: dict[Hashable, str] = field(default_factory=dict)
     """Of a MultiTag, or of a source that it points to: the path of its unit."""
 
+    def take(self, others: Groups) -> None:
+        """Add what is known of other groups, as far as nothing is known yet."""
+        for array, channels in others.channels.items():
+            self.channels[array] = {**channels, **self.channels.get(array, {})}
+        self.units = {**others.units, **self.units}
+
     def channel_of(self, array: h5py.Group, channel: int) -> str | None:
         """Return the recordingchannel of a DataArray that is one channel of a signal."""
         for one in (array, *groups_in(array, "sources")):
@@ -52,8 +58,10 @@ def groups_of(found: Found, block: h5py.Group, path: str, metadata: Metadata) ->
     for kind, types, add in (("groups", GROUPS, _add_group), ("sources", (CHANNEL_INDEX,), _add_channel_index)):
         for one in groups_in(block, kind):
             if text_of(one, "type") in types:
+                own = Groups()
                 with found.refusing(as_path(one.name)):
-                    add(found, one, path, metadata, groups)
+                    add(found, one, path, metadata, own)
+                    groups.take(own)
     return groups
 
 

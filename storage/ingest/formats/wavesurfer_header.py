@@ -36,7 +36,8 @@ OLD_VERSION = re.compile(r"0\.\d{1,4}", re.ASCII)
 
 MAX_TEXTS = 500
 MAX_VALUES = 16
-"""Of what is told in annotations."""
+MAX_LENGTH = 200
+"""Of what is told in annotations: values, numbers in one of them, characters of a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,7 @@ def _short_values(group: h5py.Group) -> dict[str, Any]:
             break
         if isinstance(one, h5py.Dataset) and one.size and one.size <= MAX_VALUES and one.dtype.names is None:
             values = [attributes.plain(value) for value in np.ravel(one[()]).tolist()]
+            values = [value[:MAX_LENGTH] if isinstance(value, str) else value for value in values]
             if values != [""]:
                 told[name] = values[0] if len(values) == 1 else values
     return told

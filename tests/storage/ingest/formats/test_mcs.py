@@ -11,14 +11,8 @@ from tests.storage.ingest.formats.served import Served
 TEXT = h5py.string_dtype()
 CHANNEL = np.dtype(
     [
-        ("ChannelID", "<i4"),
-        ("RowIndex", "<i4"),
-        ("Label", TEXT),
-        ("Unit", TEXT),
-        ("Exponent", "<i4"),
-        ("ADZero", "<i4"),
-        ("Tick", "<i8"),
-        ("ConversionFactor", "<i8"),
+        *(("ChannelID", "<i4"), ("RowIndex", "<i4"), ("Label", TEXT), ("Unit", TEXT), ("Exponent", "<i4")),
+        *(("ADZero", "<i4"), ("Tick", "<i8"), ("ConversionFactor", "<i8")),
     ]
 )
 STORED = np.random.default_rng(1).integers(-5000, 5000, (3, 400), dtype=np.int32)

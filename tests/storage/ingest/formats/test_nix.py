@@ -305,3 +305,31 @@ def test_a_file_without_blocks_is_refused(served, tmp_path):
     nixio.File.open(str(tmp_path / "x.nix"), nixio.FileMode.Overwrite).close()
     outcome = served.register(tmp_path / "x.nix")
     assert outcome.state == "refused" and outcome.refusals[0].reason == "it has no blocks"
+
+
+def test_names_that_cannot_be_printed_are_written_out(served, tmp_path):
+    with block_in(tmp_path / "x.nix") as block:
+        add_signal(block)
+    with h5py.File(tmp_path / "x.nix", "r+") as file:
+        file["data/a block/data_arrays/wave"].attrs["name"] = "two\nlines"
+        file["data/a block"].attrs["name"] = "\x1b[2J"
+    assert served.register(tmp_path / "x.nix").refusals == []
+    assert served.one("analogsignal")["name"] == r"two\nlines" and served.one("block")["name"] == r"\x1b[2J"
+
+
+def test_a_file_of_which_nothing_can_be_served_is_refused(served, tmp_path):
+    with block_in(tmp_path / "x.nix") as block:
+        _of(block, WAVE[:, 0], "set")
+    assert served.register(tmp_path / "x.nix").state == "refused" and served.all("block") == []
+
+
+def test_large_metadata_that_all_arrays_share_are_told_as_far_as_there_is_room(served, tmp_path):
+    with block_in(tmp_path / "x.nix") as block:
+        section = block._parent.create_section("large", "nix.metadata")
+        for number in range(100):
+            section[f"p{number}"] = ["x" * 3900] * 5
+        for number in range(30):
+            add_signal(block, f"wave {number}").metadata = section
+    assert served.register(tmp_path / "x.nix").refusals == []
+    told = [len(str(one["annotations"].get("metadata", ""))) for one in served.all("analogsignal")]
+    assert len(told) == 30 and 10**6 < told[0] < 1.1e6 and sum(told) < 17e6

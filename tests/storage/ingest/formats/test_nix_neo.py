@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import h5py
 import neo
 import nixio
 import numpy as np
@@ -241,3 +242,16 @@ def test_a_channel_index_and_units_as_neo_wrote_them_before_version_0_10(tmp_pat
     assert served.archive.fields(train["unit"])["name"] == "neo.unit.1"
     assert (train["t_start"]["data"], train["t_stop"]["data"]) == (0, 2)
     assert train["annotations"]["t_stop_source"] == "spikes"
+
+
+def test_a_group_that_is_broken_takes_nothing_with_it(tmp_path):
+    with neo.NixIO(str(tmp_path / "x.nix"), "ow") as io:
+        io.write_block(a_block())
+    with h5py.File(tmp_path / "x.nix", "r+") as file:
+        (block,) = file["data"].values()
+        view = next(tag for tag in block["multi_tags"].values() if tag.attrs["type"] == "neo.channelview")
+        del view["positions"]
+    served = Served(tmp_path)
+    (refusal,) = served.register(tmp_path / "x.nix").refusals
+    assert refusal.reason == "it has a ChannelView without channels"
+    assert len(served.all("analogsignal")) == 8 and len(served.all("recordingchannelgroup")) == 3

@@ -148,3 +148,10 @@ def test_sweeps_of_the_first_versions_are_refused(served, tmp_path):
         file["trial_0001"] = COUNTS
     served.register(path)
     assert "before 0.9" in served.refusals["/trial_0001"]
+
+
+def test_long_texts_of_a_header_are_cut(served, tmp_path):
+    header = {f"Text{number}": [b"x" * 4000] for number in range(600)}
+    assert served.register(write(tmp_path / "x.h5", header)).refusals == []
+    told = served.one("block")["annotations"]["header"]
+    assert len(told) == 500 and told["Text1"] == "x" * 200
