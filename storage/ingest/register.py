@@ -28,6 +28,9 @@ from storage.stores.backend import Stat, file_name, is_one_recording
 
 log = logging.getLogger(__name__)
 
+READER = 2
+"""Counted up where files are understood in another way than before: registering them again then reads them again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -50,7 +53,7 @@ class Options:
             del told["default_safety_level"]
         if not self.show_subject:
             del told["show_subject"]
-        return told
+        return {**told, "reader": READER}
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> Options:
