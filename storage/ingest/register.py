@@ -27,6 +27,8 @@ from storage.stores.backend import Stat, file_name
 
 log = logging.getLogger(__name__)
 
+READER = 2
+"""Counted up where files are understood in another way than before: registering them again then reads them again."""
 
 State = Literal["registered", "updated", "moved", "unchanged", "refused", "waiting"]
 """Waiting is what is still being recorded."""
@@ -59,7 +61,7 @@ class Options:
             del told["show_subject"]
         if not self.forget_corrections:
             del told["forget_corrections"]
-        return told
+        return {**told, "reader": READER}
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> Options:
@@ -174,7 +176,8 @@ class _One:
                 if known.options == options.as_json():
                     return Outcome(self.url, "unchanged", record.count(session, known), _refusals(known))
                 # Only whose it is, or who may read it: the file need not be read.
-                if (before.plain, before.show_subject) == (options.plain, options.show_subject):
+                is_read_alike = known.options.get("reader") == READER
+                if is_read_alike and (before.plain, before.show_subject) == (options.plain, options.show_subject):
                     return self._retold(known.id, options)
         found = sandbox().inspect(self.store, self.url, stat, options.plain, self.progress)
         if not options.show_subject:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from storage.errors import Refused
 from storage.ingest.formats import attributes, nwb_tree
 from storage.ingest.formats.nwb_tree import Tree
-from storage.ingest.found import Found, Refusal
+from storage.ingest.found import Found, Refusal, as_path
 
 MAX_VALUES = 200_000
 """Values of a whole column that are read to be told in annotations."""
@@ -88,10 +88,16 @@ def ids_of(table: h5py.Group, n_rows: int) -> list[Any]:
     return told
 
 
-def columns(table: h5py.Group, n_rows: int, leave_out: Iterable[str] = ()) -> list[Column]:
-    """Return the columns of a table that have this many rows, in the order of their names."""
-    found = (column(table, name, n_rows) for name in table if not name.endswith("_index") and name not in leave_out)
-    return [one for one in found if one is not None]
+def columns(found: Found, table: h5py.Group, n_rows: int, leave_out: Iterable[str] = ()) -> list[Column]:
+    """Return the columns of a table that have this many rows, by name; what is damaged is listed."""
+    there: list[Column] = []
+    for name in table:
+        if name.endswith("_index") or name in leave_out:
+            continue
+        with found.refusing(f"{nwb_tree.path_of(table)}/{as_path(name)}"):
+            one = column(table, name, n_rows)
+            there += [] if one is None else [one]
+    return there
 
 
 def column(table: h5py.Group, name: str, n_rows: int | None = None) -> Column | None:

@@ -164,7 +164,7 @@ def _groups(tree: Tree, table: h5py.Group, n_rows: int) -> list[str | None]:
 
 def _add_channels(found: Found, table: h5py.Group, electrodes: Electrodes) -> None:
     path, tree = str(electrodes.path), electrodes.tree
-    every = nwb_columns.columns(table, electrodes.n_rows, leave_out=("group",))
+    every = nwb_columns.columns(found, table, electrodes.n_rows, leave_out=("group",))
     told = nwb_columns.cells(found, tree, path, every)
     columns = _columns_by_row(electrodes)
     for row, group in enumerate(electrodes.groups):

@@ -167,7 +167,7 @@ def _add_table(found: Found, tree: Tree, group: h5py.Group) -> None:
     n_rows = nwb_columns.length_of(group)
     if times is None or n_rows is None or times.shape != (n_rows,):
         raise Refused("its timestamps are not one for each row")
-    columns = nwb_columns.columns(group, n_rows, leave_out=("id", "timestamp", "duration"))
+    columns = nwb_columns.columns(found, group, n_rows, leave_out=("id", "timestamp", "duration"))
     cells = nwb_columns.cells(found, tree, path, columns)
     labels = next((cells[name] for name in ("annotation", "label", "event_type") if name in cells), None)
     if labels is None:
@@ -185,7 +185,7 @@ def _add_annotated(found: Found, tree: Tree, group: h5py.Group) -> None:
     times = nwb_columns.column(group, "event_times", n_rows)
     if n_rows is None or times is None or times.dataset.ndim != 1 or times.dataset.size > MAX_SORTED:
         raise Refused("its event_times are not some for each row, or too many to copy")
-    columns = nwb_columns.columns(group, n_rows, leave_out=("event_times",))
+    columns = nwb_columns.columns(found, group, n_rows, leave_out=("event_times",))
     cells = nwb_columns.cells(found, tree, path, columns)
     ids = nwb_columns.ids_of(group, n_rows)
     every = times.dataset[()]

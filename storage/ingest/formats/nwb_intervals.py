@@ -30,7 +30,7 @@ def add_table(found: Found, tree: Tree, group: h5py.Group) -> None:
         raise Refused("its start_time and stop_time are not numbers, or too many to compute durations of")
     path, n_rows = nwb_tree.path_of(group), len(start)
     leave_out = ("start_time", "stop_time", "tags", "id")
-    every = nwb_columns.columns(group, n_rows, leave_out)
+    every = nwb_columns.columns(found, group, n_rows, leave_out)
     times = [one for one in every if _is_times(one)]
     cells = nwb_columns.cells(found, tree, path, (one for one in every if one not in times))
     labels = _labels(tree, group, n_rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from storage.errors import Refused
 from storage.ingest.formats import nwb_columns, nwb_tree
 from storage.ingest.formats.nwb_tree import Tree
 
@@ -144,13 +146,17 @@ def _level(tree: Tree, table_name: str, column_name: str, name: str) -> _Level |
 
 def _plain_columns(tree: Tree, table: h5py.Group, n_rows: int) -> dict[str, list[Any]]:
     """Return those columns that neither are ids nor lead to another table."""
-    every = nwb_columns.columns(table, n_rows, leave_out=("id",))
-    short = (one for one in every if one.is_short and "table" not in one.dataset.attrs)
-    return {one.name: one.rows(tree) for one in short if one.dataset.dtype.kind in "biuf" or _is_text(one.dataset)}
+    told: dict[str, list[Any]] = {}
+    for name in table:
+        with suppress(Refused):  # a damaged column does not keep the sweeps from being told
+            one = None if name == "id" or name.endswith("_index") else nwb_columns.column(table, name, n_rows)
+            if one is not None and one.is_short and "table" not in one.dataset.attrs and _is_plain(one.dataset):
+                told[name] = one.rows(tree)
+    return told
 
 
-def _is_text(dataset: h5py.Dataset) -> bool:
-    return h5py.check_string_dtype(dataset.dtype) is not None
+def _is_plain(dataset: h5py.Dataset) -> bool:
+    return dataset.dtype.kind in "biuf" or h5py.check_string_dtype(dataset.dtype) is not None
 
 
 def _together(rows: Iterable[tuple[str, list[Any]]]) -> dict[str, Any]:

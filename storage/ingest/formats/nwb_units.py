@@ -92,12 +92,7 @@ def _table(
 ) -> _Units:
     """Read what all units share; what of it cannot be told is listed, and does not keep units from being served."""
     path = nwb_tree.path_of(group)
-    every: list[Column] = []
-    for name in group:
-        if not name.endswith("_index") and name not in OF_TRAINS:
-            with found.refusing(f"{path}/{name}"):
-                one = nwb_columns.column(group, name, n_rows)
-                every += [] if one is None else [one]
+    every = nwb_columns.columns(found, group, n_rows, OF_TRAINS)
     arrays = [one for one in every if one.is_numeric and (one.name in ARRAYS or not one.is_short)]
     cells = nwb_columns.cells(found, tree, path, (one for one in every if one not in arrays))
     waveforms, intervals = None, None

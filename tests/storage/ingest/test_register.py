@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
+from storage.catalog.files import StoredFile
 from storage.errors import NotStored
 from storage.ingest.places import files_at
 from tests.archive import Archive
@@ -190,6 +191,17 @@ class TestAgain:
         write_nwb(path)
         assert archive.register(path).counts["irsaanalogsignal"] == 2
         assert archive.fields("/electrophysiology/irsaanalogsignal/2")["name"] == "b"
+
+    def test_what_an_older_version_read_is_read_again_under_the_same_ids(self, archive, tmp_path):
+        path = write_nwb(tmp_path / "old.nwb")
+        archive.register(path)
+        before = archive.fields("/electrophysiology/spiketrain/1")
+        with archive.services.transaction() as session:
+            (file,) = session.query(StoredFile)
+            file.options = {name: value for name, value in file.options.items() if name != "reader"}
+        assert archive.register(path).state == "updated"
+        assert archive.fields("/electrophysiology/spiketrain/1")["guid"] == before["guid"]
+        assert archive.register(path).state == "unchanged"
 
     def test_owner_and_safety_level_reach_everything(self, archive, tmp_path):
         path = write_nwb(tmp_path / "secret.nwb")

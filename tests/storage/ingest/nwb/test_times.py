@@ -50,6 +50,20 @@ def test_trials_are_epochs_with_their_columns_in_parallel(archive, registered):
     assert len(segment["epocharray_set"]) == 1 and len(segment["eventarray_set"]) == 2
 
 
+def test_a_damaged_column_is_listed_and_the_others_told(archive, tmp_path):
+    made = session()
+    made.add_trial_column("licks", "how many", index=True)
+    made.add_trial_column("side", "which")
+    for start in STARTS:
+        made.add_trial(start_time=start, stop_time=9.0, licks=[1, 2], side="left")
+    path = write(made, tmp_path / "x.nwb")
+    with h5py.File(path, "r+") as file:
+        file["intervals/trials/licks_index"][1] = 99
+    assert reasons(archive.register(path)) == {"/intervals/trials/licks": "its licks_index does not rise from 0 to 6"}
+    (trials,) = objects(archive, "epocharray")
+    assert trials["annotations"]["side"] == ["left"] * 3 and array(archive, trials["times"]).tolist() == STARTS
+
+
 def test_tags_label_epochs(archive, registered):
     made = session()
     made.add_epoch(0.0, 1.0, ["rest", "dark"])
