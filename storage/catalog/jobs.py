@@ -21,6 +21,7 @@ CANCELLED = "cancelled"
 
 CHECK = "check"
 REGISTER = "register"
+IMPORT = "import"
 """Kinds of jobs."""
 
 URGENT = 0
