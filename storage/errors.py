@@ -65,6 +65,25 @@ class StillWritten(StorageError):
     """A recording that is still being made; trying again later will help. The text says how that is known."""
 
 
+class NotOneArray(Refused):
+    """An uploaded file that is not one array, but of a format that can be imported.
+
+    Parameters
+    ----------
+    message : str
+    format : str
+        Such as ``NWB``.
+    """
+
+    def __init__(self, message: str, format: str) -> None:
+        super().__init__(message)
+        self.format = format
+
+
+class NotImportable(StorageError):
+    """A datafile of which no objects can be made."""
+
+
 class StoreFull(StorageError):
     """The object store has no room."""
 

@@ -52,7 +52,8 @@ FILE_COLUMNS = ("name", "pin", "nbytes")
 DATAFILE_COLUMNS = tuple(
     column.key
     for column in Datafile.__table__.columns
-    if column.key not in ("date_created", "last_modified", "current_state", "type", "file_id", "lies_in_id")
+    if column.key
+    not in ("date_created", "last_modified", "current_state", "type", "file_id", "lies_in_id", "format", "block_id")
 )
 JSON_COLUMNS = frozenset(column.key for column in Datafile.__table__.columns if isinstance(column.type, JSON))
 

@@ -69,7 +69,7 @@ class Outcome:
     """What became of one file."""
 
     url: str
-    state: Literal["registered", "updated", "unchanged", "refused", "waiting"]
+    state: Literal["registered", "imported", "updated", "unchanged", "refused", "waiting"]
     """Waiting is what is still being recorded."""
     counts: dict[str, int] = field(default_factory=dict)
     """Objects by type."""
@@ -166,7 +166,7 @@ def _register(store: ObjectStore, engine: Engine, url: str, options: Options, pr
     paths = {one.dataset for one in found.arrays.values()}
     stored = {path: sidecars.put(store, engine, found, path) for path in paths}
     with Session(engine.execution_options(writes=True)) as session, session.begin():
-        counts = _write(session, url, stat, options, found, stored)
+        counts = write(session, url, stat, options, found, stored)
     if not found.objects:
         return Outcome(url, "refused", counts, found.refusals)
     return Outcome(url, "registered" if known is None else "updated", counts, found.refusals)
@@ -179,7 +179,7 @@ def _is_stored(store: ObjectStore, key: str) -> bool:
         return False
 
 
-def _write(
+def write(
     session: Session,
     url: str,
     stat: Stat,

@@ -8,9 +8,10 @@ from functools import partial
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from storage.catalog.jobs import CHECK, REGISTER, Job
+from storage.catalog.jobs import CHECK, IMPORT, REGISTER, Job
 from storage.ingest.register import Options, register
 from storage.jobs.check import check_upload
+from storage.jobs.imports import import_recording
 from storage.jobs.worker import Held, NotYet, Outcome, Step
 from storage.objectstore import ObjectStore
 from storage.progress import untold
@@ -19,7 +20,16 @@ FileProgress = Callable[[str, str, int, int], None]
 """Is told the URL of a file, the path of a dataset, how many of its chunks are indexed, and how many it has."""
 
 
-def steps(store: ObjectStore, engine: Engine, progress: FileProgress = untold) -> dict[str, Step]:
+USUAL_QUOTA_NBYTES = 1000 * 10**9
+
+
+def steps(
+    store: ObjectStore,
+    engine: Engine,
+    progress: FileProgress = untold,
+    *,
+    quota_nbytes: int = USUAL_QUOTA_NBYTES,
+) -> dict[str, Step]:
     """Return what is done for each kind of job.
 
     Parameters
@@ -28,6 +38,8 @@ def steps(store: ObjectStore, engine: Engine, progress: FileProgress = untold) -
     engine : Engine
     progress : callable
         Is told, besides the catalog, how far the registering of a file is; first of all with 0 of 0 chunks.
+    quota_nbytes : int
+        What a user may store for whom the catalog says nothing else.
     """
 
     def register_file(held: Held) -> Outcome:
@@ -47,4 +59,8 @@ def steps(store: ObjectStore, engine: Engine, progress: FileProgress = untold) -
 
         return write
 
-    return {REGISTER: register_file, CHECK: partial(check_upload, store, engine)}
+    return {
+        REGISTER: register_file,
+        CHECK: partial(check_upload, store, engine),
+        IMPORT: partial(import_recording, store, engine, quota_nbytes),
+    }

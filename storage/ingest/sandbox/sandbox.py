@@ -12,9 +12,10 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
-from storage.errors import Refused, SandboxAway, StillWritten
+from storage.errors import NotOneArray, Refused, SandboxAway, StillWritten
 from storage.ingest.file_sets import Member, SetStat
 from storage.ingest.formats.hdf5 import PlainOptions
+from storage.ingest.formats.one_array import FORMATS
 from storage.ingest.found import Found
 from storage.ingest.sandbox import walls
 from storage.ingest.sandbox.findings import cleaned
@@ -76,6 +77,8 @@ class Sandbox:
         stat: Stat,
         options: PlainOptions | None = None,
         progress: DatasetProgress = untold,
+        *,
+        name: str | None = None,
     ) -> Found:
         """Find everything in a file that can be served.
 
@@ -88,6 +91,8 @@ class Sandbox:
         options : PlainOptions, optional
         progress : DatasetProgress
             Is told how many chunks of which dataset are indexed.
+        name : str, optional
+            What the file is called, where its key is not that.
 
         Raises
         ------
@@ -101,12 +106,12 @@ class Sandbox:
         SandboxAway
             If no process can be started, or it has not the walls that are required.
         """
-        name = cleaned(PurePosixPath(file_name(url)).stem, MAX_NAME)
-        told = {"do": "inspect", "name": name, "options": asdict(options or PlainOptions())}
+        called = cleaned(PurePosixPath(file_name(name or url)).stem, MAX_NAME)
+        told = {"do": "inspect", "name": called, "options": asdict(options or PlainOptions())}
         if not isinstance(stat, SetStat):
             return self._run(told, store, url, stat, progress)
         try:
-            found = self._run({"do": "inspect several", "name": name}, store, url, stat, progress)
+            found = self._run({"do": "inspect several", "name": called}, store, url, stat, progress)
         except StillWritten as error:
             if stat.is_left_alone:
                 raise Refused(f"{error}, and nothing was added for a day") from None
@@ -223,10 +228,18 @@ def _listen(channel: Channel, findings: Findings, files: OpenedSet, progress: Da
             raise Refused(findings.prose(told[kind]))
         elif kind == "growing":
             raise StillWritten(findings.prose(told[kind]))
+        elif kind == "importable":
+            raise _not_one_array(told[kind], findings)
         elif kind == "end":
             return findings.found
         else:
             findings.take(kind, told.get(kind), parts)
+
+
+def _not_one_array(told: Any, findings: Findings) -> NotOneArray:
+    if not isinstance(told, list) or len(told) != 2 or told[0] not in FORMATS:
+        raise Lie("told of a format that is none")
+    return NotOneArray(findings.prose(told[1]), told[0])
 
 
 def _progress(told: Any, findings: Findings) -> tuple[str, int, int]:

@@ -63,9 +63,9 @@ def format_of(name: str, beginning: bytes) -> Format | None:
     return None
 
 
-def named(name: str) -> Format | None:
-    """Return a format by its name."""
-    return next((one for one in FORMATS if one.name == name), None)
+def part(name: str) -> str | None:
+    """Return what a file is that says nothing without another one; None for others."""
+    return next((told for suffix, told in PARTS.items() if name.lower().endswith(suffix)), None)
 
 
 def beside(one: Format, name: str, there: Sequence[str]) -> list[str]:
