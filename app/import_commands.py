@@ -17,7 +17,6 @@ from app.catalog_errors import catalog_errors
 from app.job_commands import one_worker
 from app.services import Services, services
 from storage.catalog import queue
-from storage.catalog.base import PRIVATE
 from storage.catalog.jobs import DONE, IMPORT, QUEUED, REGISTER, Job
 from storage.errors import NotStored, StorageError
 from storage.ingest import convert
@@ -44,12 +43,10 @@ def install(app: Flask) -> None:
 @click.option(
     "--safety-level",
     type=click.IntRange(1, 3),
-    default=PRIVATE,
-    show_default=True,
-    help="1 public, 2 any user, 3 private.",
+    help="1 public, 2 any user, 3 private (unless told before).",
 )
 @with_appcontext
-def import_files(places: Sequence[str], owner: str | None, safety_level: int) -> None:
+def import_files(places: Sequence[str], owner: str | None, safety_level: int | None) -> None:
     """Import files of other formats: ABF, BrainVision, EDF, Igor, Intan, Blackrock and more.
 
     They are converted to HDF5 in the store of the service, and stay where they are. The other files of a recording,
@@ -65,7 +62,7 @@ def import_files(places: Sequence[str], owner: str | None, safety_level: int) ->
         raise click.ClickException("nothing could be imported")
 
 
-def _jobs(found: Services, places: Sequence[str], owner: str | None, safety_level: int) -> list[Job]:
+def _jobs(found: Services, places: Sequence[str], owner: str | None, safety_level: int | None) -> list[Job]:
     """Return a job for each recording; what cannot be imported is told, and left out."""
     jobs: dict[str, Job] = {}
     reasons: dict[str, str] = {}
@@ -83,7 +80,7 @@ def _jobs(found: Services, places: Sequence[str], owner: str | None, safety_leve
     return [job for url, job in jobs.items() if url not in parts]
 
 
-def _job(found: Services, url: str, owner: str | None, safety_level: int) -> tuple[Job, Sequence[str]]:
+def _job(found: Services, url: str, owner: str | None, safety_level: int | None) -> tuple[Job, Sequence[str]]:
     """Return the job that imports a file, and the files that it takes with it."""
     told = {"owner": owner, "safety_level": safety_level}
     name = file_name(url)

@@ -10,22 +10,14 @@ depends_on = None
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("datafile", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("format", sa.String(length=32), nullable=True))
-        batch_op.add_column(sa.Column("block_id", sa.Integer(), nullable=True))
-        batch_op.create_foreign_key(batch_op.f("fk_datafile_block_id"), "block", ["block_id"], ["id"])
-
-    with op.batch_alter_table("stored_file", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("imported_from", sa.Text(), nullable=True))
-        batch_op.create_unique_constraint(batch_op.f("uq_stored_file_imported_from"), ["imported_from"])
+    op.add_column("datafile", sa.Column("format", sa.String(length=32), nullable=True))
+    op.add_column("datafile", sa.Column("block_id", sa.Integer(), nullable=True))
+    op.add_column("stored_file", sa.Column("imported_from", sa.Text(), nullable=True))
+    op.create_index(op.f("ix_stored_file_imported_from"), "stored_file", ["imported_from"], unique=True)
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("stored_file", schema=None) as batch_op:
-        batch_op.drop_constraint(batch_op.f("uq_stored_file_imported_from"), type_="unique")
-        batch_op.drop_column("imported_from")
-
-    with op.batch_alter_table("datafile", schema=None) as batch_op:
-        batch_op.drop_constraint(batch_op.f("fk_datafile_block_id"), type_="foreignkey")
-        batch_op.drop_column("block_id")
-        batch_op.drop_column("format")
+    op.drop_index(op.f("ix_stored_file_imported_from"), table_name="stored_file")
+    op.drop_column("stored_file", "imported_from")
+    op.drop_column("datafile", "block_id")
+    op.drop_column("datafile", "format")

@@ -141,7 +141,8 @@ def is_current(session: Session, source: Source, owner: Owner) -> bool:
     by_place = {place: stat.pin for place, stat in source.files.values()}
     pins = file.options.get("files", {})
     same = all(by_place.get(place) == pin for place, pin in pins.items())
-    return bool(same and pins and file.options.get("safety_level") == owner.safety_level and _has_owner(file, owner))
+    is_told = (file.options.get("safety_level"), file.options.get("owner")) == (owner.safety_level, owner.id)
+    return bool(same and pins and is_told)
 
 
 def require_room(session: Session, converted: Converted, owner: Owner) -> None:
@@ -184,10 +185,6 @@ def block_of(session: Session, file: StoredFile) -> int | None:
     active = (Block.file_id == file.id, Block.current_state == ACTIVE)
     found: int | None = session.scalar(select(Block.id).where(*active).order_by(Block.id).limit(1))
     return found
-
-
-def _has_owner(file: StoredFile, owner: Owner) -> bool:
-    return owner.id is None or file.options.get("owner") == owner.id
 
 
 def _reserved(engine: Engine, source: Source, owner: Owner, nbytes: int) -> str:

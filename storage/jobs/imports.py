@@ -23,7 +23,6 @@ from storage.objectstore import ObjectStore
 from storage.ranges import ByteRange
 from storage.stores.backend import Stat, file_name
 
-UNTOLD_LEVEL = PRIVATE
 CANNOT_HELP = (Refused, FileChanged, NotStored, QuotaExceeded, StoreFull)
 """What is told of the file rather than tried again."""
 
@@ -95,7 +94,8 @@ def _import_files(store: ObjectStore, engine: Engine, quota_nbytes: int, held: H
         raise Refused("it is of no format that is imported")
     source = Source(one.name, primary, files)
     with Session(engine.execution_options(writes=True)) as session, session.begin():
-        owner = _owner(session, job.options, quota_nbytes)
+        before = convert.imported_file(session, source.place)
+        owner = _owner(session, job.options, {} if before is None else before.options, quota_nbytes)
         if convert.is_current(session, source, owner):
             file = convert.imported_file(session, source.place)
             assert file is not None
@@ -112,11 +112,12 @@ def beginning(store: ObjectStore, place: str, stat: Stat) -> bytes:
     return bytes(store.get_ranges(place, [part], pin=stat.pin)[0]) if part.nbytes else b""
 
 
-def _owner(session: Session, options: Mapping[str, Any], quota_nbytes: int) -> Owner:
+def _owner(session: Session, options: Mapping[str, Any], before: Mapping[str, Any], quota_nbytes: int) -> Owner:
+    """Return whose objects will be; what is not told stays as it was told before."""
     username = options.get("owner")
-    level = options.get("safety_level") or UNTOLD_LEVEL
+    level = options.get("safety_level") or before.get("safety_level") or PRIVATE
     if username is None:
-        return Owner(None, level, quota_nbytes)
+        return Owner(before.get("owner"), level, quota_nbytes)
     user = session.scalar(select(User).where(User.username == username))
     if user is None:
         user = User(username=username)
