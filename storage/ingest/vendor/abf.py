@@ -39,7 +39,7 @@ def read(files: FileSet, primary: str, recording: Recording) -> None:
         is_alone=True,
         events=lambda told, segments: _tell_tags(told, segments, reader, info, n_channels),
         segment_name="sweep",
-        t_start=(lambda _, t_start: t_start / n_channels) if in_samples else None,
+        stretches=(lambda _, n_samples, t_start: [(0, n_samples, t_start / n_channels)]) if in_samples else None,
     )
     tell(recording, reading)
 

@@ -31,11 +31,31 @@ FORMATS = (
     ),
     Format("EDF", (".edf", ".rec"), ((0, b"0       "),)),
     Format("BDF", (".bdf",), ((0, b"\xffBIOSEMI"),)),
+    Format(
+        "Intan",
+        (".rhd", ".rhs"),
+        ((0, b"\x02\x27\x91\xc6"), (0, b"\xac\x27\x91\xd6")),
+        ("*.dat",),
+    ),
+    Format(
+        "Blackrock",
+        (".ns1", ".ns2", ".ns3", ".ns4", ".ns5", ".ns6", ".nev"),
+        tuple((0, magic) for magic in (b"NEURALSG", b"NEURALCD", b"BRSMPGRP", b"NEURALEV", b"BREVENTS")),
+        ("{stem}.ns[1-6]", "{stem}.nev"),
+    ),
+    Format("Neuralynx", (".ncs", ".nev", ".nse", ".ntt"), ((0, b"######## Neuralynx"),)),
+    Format("Spike2", (".smr", ".son"), ((2, b"(C) CED 87"),)),
+    Format("Plexon", (".plx",), ((0, b"PLEX"),)),
+    Format("Micromed", (".trc",), ((0, b"* MICROMED"),)),
+    Format("NeuroExplorer", (".nex",), ((0, b"NEX1"),)),
+    Format("WinWCP", (".wcp",), ((0, b"VER="),)),
+    Format("WinEDR", (".edr",), ((0, b"VER="),)),
+    Format("AxoGraph", (".axgd", ".axgx"), ((0, b"AxGr"), (0, b"axgx"))),
     Format("Igor", (".ibw", ".bwav"), ((0, b"\x05\x00"), (0, b"\x00\x05"), (0, b"\x02\x00"), (0, b"\x00\x02"))),
 )
 """In the order in which they are looked for."""
 
-NEEDS_SUFFIX = {"EDF", "Igor"}
+NEEDS_SUFFIX = {"EDF", "Igor", "WinEDR", "WinWCP"}
 """Those whose first bytes are not enough to tell."""
 
 PARTS = {

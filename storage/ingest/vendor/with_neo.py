@@ -32,6 +32,10 @@ class Channel:
     offset: float
 
 
+Stretch = tuple[int, int, float]
+"""Samples ``[start, stop)`` of a stream, and the time of the first in seconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How the files of one format are read with Neo, and what Neo has wrong about them."""
@@ -49,8 +53,10 @@ class Reading:
     events: Callable[[Recording, Sequence[str]], None] | None = None
     """Tells of events instead of Neo; it is given the paths of the Segments."""
     segment_name: str = "segment"
-    t_start: Callable[[int, float], float] | None = None
-    """Corrects where a signal begins: number of the Segment, and what Neo says."""
+    stretches: Callable[[int, int, float], Sequence[Stretch]] | None = None
+    """What of a stream is without a pause, and when that begins: number of the stream, samples, what Neo says."""
+    spike_units: str | None = None
+    """Of waveforms, where Neo does not know."""
 
 
 def tell(recording: Recording, reading: Reading) -> None:
@@ -65,14 +71,16 @@ def tell(recording: Recording, reading: Reading) -> None:
     if reading.corrections:
         annotations["corrections"] = list(reading.corrections)
     recording.block(moment(started), {**annotations, **_said(said)})
-    runs = [[_run(reading, number, stream) for stream in range(reader.signal_streams_count())]
-            for number in range(n_segments)]  # fmt: skip
-    recording.expect(sum(run.n_samples * run.n_channels for every in runs for run in every))
+    runs = [
+        [run for stream in range(reader.signal_streams_count()) for run in _runs(recording, reading, number, stream)]
+        for number in range(n_segments)
+    ]
+    recording.expect(sum(run.n_samples * run.n_channels for every in runs for _, run in every))
     segments = []
     for number, every in enumerate(runs):
         name = f"{reading.segment_name} {number + 1}" if n_segments > 1 else recording.name
         segments.append(recording.segment(number, name, _said(said["segments"][number])))
-        for stream, run in enumerate(every):
+        for stream, run in every:
             recording.signals(segments[-1], run, _columns(reading, number, stream))
     _tell_spikes(recording, reading, segments)
     if reading.events is not None:
@@ -101,26 +109,36 @@ def _channels(reading: Reading, stream: int) -> list[Channel]:
 
 def as_neo_says(row: Any) -> Channel:
     """Return what Neo says of a channel."""
-    return Channel(str(row["name"]), str(row["units"]), float(row["gain"]), float(row["offset"]))
+    return Channel(str(row["name"]), str(row["units"]).strip(), float(row["gain"]), float(row["offset"]))
 
 
-def _run(reading: Reading, number: int, stream: int) -> Run:
+def _runs(recording: Recording, reading: Reading, number: int, stream: int) -> list[tuple[int, Run]]:
+    """Return the runs of a stream without a pause; one that cannot be served is left out."""
     reader = reading.reader
     header = reader.header
     rows = header["signal_channels"]
     rows = rows[rows["stream_id"] == header["signal_streams"][stream]["id"]]
-    t_start = float(reader.get_signal_t_start(0, number, stream))
-    if reading.t_start is not None:
-        t_start = reading.t_start(number, t_start)
     n_samples = int(reader.get_signal_size(0, number, stream))
-    return Run(
-        n_samples=n_samples,
-        t_start=t_start,
-        sampling_rate=float(reader.get_signal_sampling_rate(stream)),
-        dtype=_dtype(reader, number, stream, rows, n_samples),
-        n_channels=len(rows),
-        read=partial(_read, reader, number, stream),
-    )
+    t_start = float(reader.get_signal_t_start(0, number, stream))
+    stretches: Sequence[Stretch] = [(0, n_samples, t_start)]
+    try:
+        dtype = _dtype(reader, number, stream, rows, n_samples)
+        if reading.stretches is not None:
+            stretches = reading.stretches(stream, n_samples, t_start)
+    except Refused as error:
+        recording.target.refuse(str(header["signal_streams"][stream]["name"]) or f"stream {stream}", str(error))
+        return []
+    rate = float(reader.get_signal_sampling_rate(stream))
+    if abs(rate - round(rate)) < 1e-12 * rate:  # it was computed from the time between samples
+        rate = float(round(rate))
+    return [
+        (stream, Run(stop - start, begins, rate, dtype, len(rows), partial(_read_of, reader, number, stream, start)))
+        for start, stop, begins in stretches
+    ]
+
+
+def _read_of(reader: Any, number: int, stream: int, first: int, start: int, stop: int) -> NDArray[Any]:
+    return _read(reader, number, stream, first + start, first + stop)
 
 
 def _dtype(reader: Any, number: int, stream: int, rows: Any, n_samples: int) -> np.dtype[Any]:
@@ -171,8 +189,9 @@ def _tell_spikes(recording: Recording, reading: Reading, segments: Sequence[str]
             waves = reader.get_spike_raw_waveforms(0, place, number) if row["wf_sampling_rate"] > 0 else None
             told, told_of = None, {}
             if waves is not None and np.ndim(waves) == 3 and len(waves) == len(times):
+                units = reading.spike_units or str(row["wf_units"])
                 calibration = Calibration((float(row["wf_gain"]),), float(row["wf_offset"]))
-                told = np.asarray(waves), None if calibration.is_identity else calibration, str(row["wf_units"])
+                told = np.asarray(waves), None if calibration.is_identity else calibration, units
                 told_of = {
                     "waveforms_sampling_rate_hz": float(row["wf_sampling_rate"]),
                     "waveforms_left_sweep_samples": int(row["wf_left_sweep"]),
