@@ -61,7 +61,7 @@ def work(channel: Channel, task: dict[str, Any], _: bytes, limits: Limits) -> No
     except MemoryError:
         channel.send({"refused": "parsing it needs more memory than is allowed"})
     except Exception as error:  # what readers raise for damaged files is anything
-        said = f"it cannot be read as {task['kind']}: {type(error).__name__}: {error}"
+        said = f"it is damaged, or no {task['kind']} file that is known here ({type(error).__name__}: {error})"
         channel.send({"refused": findings.cleaned(said, limits.reason_length)})
 
 

@@ -29,7 +29,6 @@ OF_NEO = (
     "neo.rawio.baserawio",
     "neo.rawio.utils",
     "neo.rawio.axonrawio",
-    "neo.rawio.brainvisionrawio",
     *others.OF_NEO,
 )
 """Modules of Neo that open files: all that are used here."""
