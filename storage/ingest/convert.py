@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,6 +21,7 @@ from storage.catalog.files import StoredFile
 from storage.catalog.models import Block
 from storage.errors import Refused
 from storage.ingest import record, sidecars
+from storage.ingest.file_sets import Member
 from storage.ingest.found import Found
 from storage.ingest.sandbox.findings import cleaned
 from storage.ingest.sandbox.importer import MAX_NAME, importer
@@ -46,19 +47,17 @@ class Source:
 
     kind: str
     """Its format."""
-    primary: str
-    """Name of the file to begin with."""
-    files: Mapping[str, tuple[str, Stat]]
-    """By name: key or URL, and which version is meant."""
+    files: Sequence[Member]
+    """The one to begin with first."""
 
     @property
     def place(self) -> str:
         """Key or URL of the file to begin with: the same recording has it, whatever lies beside."""
-        return self.files[self.primary][0]
+        return self.files[0].url
 
     def name(self) -> str:
         """Return what the Block is called."""
-        return cleaned(PurePosixPath(self.primary).stem, MAX_NAME)
+        return cleaned(PurePosixPath(self.files[0].name).stem, MAX_NAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +115,6 @@ def convert(
             store,
             source.files,
             kind=source.kind,
-            primary=source.primary,
             name=source.name(),
             path=path,
             progress=lambda done: tell(CONVERTING * done),
@@ -129,7 +127,7 @@ def convert(
         store.write(key, _pieces(path, nbytes, sha256, tell), at_most_nbytes=nbytes)
     datasets = {array.dataset for array in found.arrays.values()}
     stored = {path: sidecars.put(store, engine, found, path) for path in datasets}
-    pins = {source.files[name][0]: source.files[name][1].pin for name in used}
+    pins = {one.url: one.stat.pin for one in used}
     return Converted(source, found, stored, key, store.stat(key), sha256.hexdigest(), pins)
 
 
@@ -138,7 +136,7 @@ def is_current(session: Session, source: Source, owner: Owner) -> bool:
     file = imported_file(session, source.place)
     if file is None or block_of(session, file) is None:
         return False
-    by_place = {place: stat.pin for place, stat in source.files.values()}
+    by_place = {one.url: one.stat.pin for one in source.files}
     pins = file.options.get("files", {})
     same = all(by_place.get(place) == pin for place, pin in pins.items())
     is_told = (file.options.get("safety_level"), file.options.get("owner")) == (owner.safety_level, owner.id)

@@ -14,6 +14,7 @@ from storage.catalog.jobs import Job
 from storage.errors import FileChanged, NotStored, QuotaExceeded, Refused, StoreFull
 from storage.ingest import convert, record, register, sidecars
 from storage.ingest.convert import Owner, Source
+from storage.ingest.file_sets import Member
 from storage.ingest.formats.one_array import FORMATS
 from storage.ingest.found import Refusal
 from storage.ingest.sandbox.sandbox import sandbox
@@ -52,10 +53,10 @@ def _import_upload(store: ObjectStore, engine: Engine, quota_nbytes: int, held: 
         owner = datafile.owner
     if len(whole) != len(others) + 1 or owner is None or any(one.owner_id != owner.id for one in whole):
         raise Refused("a file that it was to be imported with was deleted meanwhile")
-    files = {one.name: (one.file.name, Stat(one.file.nbytes, one.file.pin or "")) for one in whole}
+    files = [Member(one.name, one.file.name, Stat(one.file.nbytes, one.file.pin or "")) for one in whole]
     if datafile.format in FORMATS:
         return _register(store, engine, datafile, owner.username, held)
-    source = Source(datafile.format or "", datafile.name, files)
+    source = Source(datafile.format or "", files)
     whose = Owner(owner.id, PRIVATE, quota_nbytes)
     return _writes(convert.convert(store, engine, source, whose, held.tell), whose)
 
@@ -87,12 +88,11 @@ def _import_files(store: ObjectStore, engine: Engine, quota_nbytes: int, held: H
     """Convert the files at URLs that the options name, unless that is done already."""
     job = held.job
     urls: Sequence[str] = [job.subject, *job.options.get("with", ())]
-    files = {file_name(url): (url, store.stat(url)) for url in urls}
-    primary = file_name(job.subject)
-    one = known.format_of(primary, beginning(store, *files[primary]))
+    files = [Member(file_name(url), url, store.stat(url)) for url in urls]
+    one = known.format_of(files[0].name, beginning(store, files[0].url, files[0].stat))
     if one is None:
         raise Refused("it is of no format that is imported")
-    source = Source(one.name, primary, files)
+    source = Source(one.name, files)
     with Session(engine.execution_options(writes=True)) as session, session.begin():
         before = convert.imported_file(session, source.place)
         owner = _owner(session, job.options, {} if before is None else before.options, quota_nbytes)

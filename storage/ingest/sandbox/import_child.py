@@ -20,7 +20,7 @@ from storage.ingest.sandbox import child, findings, server
 from storage.ingest.sandbox.limits import Limits
 from storage.ingest.sandbox.messages import Channel, Closed
 from storage.ingest.vendor import readers
-from storage.ingest.vendor.files import FileSet
+from storage.ingest.vendor.files import RecordingFiles
 from storage.ingest.vendor.telling import NewArray, Recording
 from storage.ranges import ByteRange
 
@@ -42,14 +42,14 @@ def warm_up() -> None:
     datetime.strptime("2000", "%Y")
     for kind in readers.READERS:
         with suppress(Exception):  # that of an empty file, whichever it is
-            files = FileSet.of({"empty": lambda _: []}, {"empty": 0})
+            files = RecordingFiles.of({"empty": lambda _: []}, {"empty": 0})
             readers.read(kind, files, "empty", Recording(_Deaf(), "empty"))
 
 
 def work(channel: Channel, task: dict[str, Any], _: bytes, limits: Limits) -> None:
     """Parse the files, and send what is in them as it is read, or why they are refused."""
     fetch = {one["name"]: partial(_ask, channel, number) for number, one in enumerate(task["files"])}
-    files = FileSet.of(fetch, {one["name"]: one["nbytes"] for one in task["files"]})
+    files = RecordingFiles.of(fetch, {one["name"]: one["nbytes"] for one in task["files"]})
     recording = Recording(Telling(channel, limits), task["name"])
     try:
         readers.read(task["kind"], files, task["primary"], recording)

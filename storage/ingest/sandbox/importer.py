@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from storage.errors import Refused, SandboxAway
+from storage.ingest.file_sets import Member
 from storage.ingest.found import Found
 from storage.ingest.imported_file import ImportedFile, Misfit
 from storage.ingest.sandbox import sound, walls
@@ -17,57 +17,13 @@ from storage.ingest.sandbox.limits import Limits
 from storage.ingest.sandbox.messages import Channel
 from storage.ingest.sandbox.process import ServerGone
 from storage.ingest.sandbox.sandbox import Sandbox, sandbox
-from storage.ingest.sandbox.serving import Overasked, PinnedFile, pinned
+from storage.ingest.sandbox.serving import OpenedSet
 from storage.ingest.sandbox.verified import Findings, Lie
 from storage.objectstore import ObjectStore
-from storage.stores.backend import Content, Stat
 
 PROGRAM = ("storage.ingest.sandbox.import_child", "main")
 MAX_FILES = 4096
 MAX_NAME = 255
-
-
-class OpenedSet:
-    """The files of one recording; each is opened when it is first asked for.
-
-    Parameters
-    ----------
-    store : ObjectStore
-    files : mapping of str to (str, Stat)
-        By the name that the process knows: key or URL, and which version.
-    limits : Limits
-    """
-
-    def __init__(self, store: ObjectStore, files: Mapping[str, tuple[str, Stat]], limits: Limits) -> None:
-        self._store, self._limits = store, limits
-        self._files = list(files.items())
-        self._opened: dict[int, PinnedFile] = {}
-        self._stack = ExitStack()
-
-    def __enter__(self) -> OpenedSet:
-        """Begin with none opened."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close all."""
-        self._stack.close()
-
-    @property
-    def used(self) -> set[str]:
-        """Names of the files that were read."""
-        return {self._files[number][0] for number in self._opened}
-
-    def answer(self, asked: Any) -> Sequence[Content]:
-        """Return ranges of one of the files; raises Overasked, NotStored, StoreAway or FileChanged."""
-        if not isinstance(asked, list) or len(asked) != 2 or type(asked[0]) is not int:
-            raise Overasked("asked for no list of ranges")
-        number, ranges = asked
-        if not 0 <= number < len(self._files):
-            raise Overasked("asked for a file that is none of its own")
-        if number not in self._opened:
-            _, (key, stat) = self._files[number]
-            self._opened[number] = self._stack.enter_context(pinned(self._store, key, stat, self._limits))
-        return self._opened[number].answer(ranges)
 
 
 class Importer(Sandbox):
@@ -86,23 +42,22 @@ class Importer(Sandbox):
     def convert(
         self,
         store: ObjectStore,
-        files: Mapping[str, tuple[str, Stat]],
+        files: Sequence[Member],
         *,
         kind: str,
-        primary: str,
         name: str,
         path: Path,
         progress: Callable[[float], object] = lambda done: None,
-    ) -> tuple[Found, set[str]]:
+    ) -> tuple[Found, list[Member]]:
         """Write an HDF5 file of all samples of a recording; return what is in it, and which files were read.
 
         Parameters
         ----------
         store : ObjectStore
-        files : mapping of str to (str, Stat)
-            By name: key or URL, and which version is meant.
-        kind, primary, name : str
-            Format, name of the file to begin with, what the Block will be called.
+        files : sequence of Member
+            The one to begin with first.
+        kind, name : str
+            Format, and what the Block will be called.
         path : Path
             Of the new file.
         progress : callable
@@ -116,13 +71,13 @@ class Importer(Sandbox):
         """
         if len(files) > MAX_FILES:
             raise Refused(f"it has more than {MAX_FILES} files")
-        nbytes = sum(stat.nbytes for _, stat in files.values())
+        nbytes = sum(one.stat.nbytes for one in files)
         limits = self.limits.for_import(nbytes)
         task = {
             "kind": kind,
-            "primary": primary,
+            "primary": files[0].name,
             "name": name,
-            "files": [{"name": one, "nbytes": stat.nbytes} for one, (_, stat) in files.items()],
+            "files": [{"name": one.name, "nbytes": one.stat.nbytes} for one in files],
             "nbytes": nbytes,
             "limits": asdict(limits),
             "walls": self.raised,
@@ -138,7 +93,7 @@ class Importer(Sandbox):
                 try:
                     with self.server.new_child() as child:
                         found = self.talk(
-                            child, task, [b""], listen, primary, limits, limits.output_nbytes + max_nbytes
+                            child, task, [b""], listen, files[0].name, limits, limits.output_nbytes + max_nbytes
                         )
                 except ServerGone:
                     continue

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.ingest.vendor.files import FileSet, decoded
+from storage.ingest.vendor.files import RecordingFiles, decoded
 from storage.ingest.vendor.neo_files import path_of
 from storage.ingest.vendor.telling import Recording
 from storage.ingest.vendor.with_neo import Reading, tell
@@ -21,7 +21,7 @@ TAG = np.dtype([("time", "<i4"), ("comment", "S56"), ("kind", "<i2"), ("voice", 
 START = "sweeps begin at their sample in the file divided by channels and rate; neo divides by the rate alone"
 
 
-def read(files: FileSet, primary: str, recording: Recording) -> None:
+def read(files: RecordingFiles, primary: str, recording: Recording) -> None:
     """Tell of a recording."""
     from neo.rawio.axonrawio import AxonRawIO
 
@@ -61,7 +61,7 @@ def _starts(reader: Any, in_samples: bool) -> NDArray[np.float64]:
     return said / len(reader.header["signal_channels"]) if in_samples else said
 
 
-def _tags(files: FileSet, name: str, info: dict[str, Any]) -> NDArray[np.void]:
+def _tags(files: RecordingFiles, name: str, info: dict[str, Any]) -> NDArray[np.void]:
     """Return all tags of a file; raises Refused where it has not as many as it says."""
     if "sections" in info:
         section = info["sections"]["TagSection"]

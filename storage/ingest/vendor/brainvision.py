@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import Refused
-from storage.ingest.vendor.files import FileSet, decoded
+from storage.ingest.vendor.files import RecordingFiles, decoded
 from storage.ingest.vendor.telling import Columns, Recording, Run, grouped
 
 MARKERS = "markers stand at their position less one sample, as positions count from 1; neo has them one sample late"
@@ -28,7 +28,7 @@ DTYPES = {"INT_16": "<i2", "INT_32": "<i4", "IEEE_FLOAT_32": "<f4", "IEEE_FLOAT_
 Section = dict[str, str]
 
 
-def read(files: FileSet, primary: str, recording: Recording) -> None:
+def read(files: RecordingFiles, primary: str, recording: Recording) -> None:
     """Tell of a recording: channels of one unit together, markers of one type together."""
     header = _sections(files, files.require(primary))
     common = header.get("common infos", {})
@@ -54,7 +54,7 @@ def read(files: FileSet, primary: str, recording: Recording) -> None:
     _tell_markers(recording, segment, told, run)
 
 
-def _sections(files: FileSet, name: str) -> dict[str, Section]:
+def _sections(files: RecordingFiles, name: str) -> dict[str, Section]:
     """Return the sections of a header or of markers, with their names in lower case; comments are left out."""
     with files.open(name, "rb") as file:
         lines = decoded(file.read()).splitlines()
@@ -71,7 +71,7 @@ def _sections(files: FileSet, name: str) -> dict[str, Section]:
     return found
 
 
-def _beside(files: FileSet, primary: str, common: Section, kind: str) -> str:
+def _beside(files: RecordingFiles, primary: str, common: Section, kind: str) -> str:
     """Return the name of the file that a header names, or that has its name where all were renamed together."""
     stem = primary.rpartition(".")[0]
     named = common.get(kind, "").replace("$b", stem)
@@ -98,7 +98,7 @@ def _channels(common: Section, told: Section) -> list[tuple[str, str, float]]:
     return found
 
 
-def _run(files: FileSet, name: str, common: Section, binary: Section, n_channels: int, rate: float) -> Run:
+def _run(files: RecordingFiles, name: str, common: Section, binary: Section, n_channels: int, rate: float) -> Run:
     form, layout = common.get("DataFormat", "BINARY"), common.get("DataOrientation", "MULTIPLEXED")
     kind = binary.get("BinaryFormat", "")
     if form != "BINARY" or layout not in ("MULTIPLEXED", "VECTORIZED") or kind not in DTYPES:

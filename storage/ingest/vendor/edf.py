@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import Refused
-from storage.ingest.vendor.files import FileSet
+from storage.ingest.vendor.files import RecordingFiles
 from storage.ingest.vendor.telling import Columns, Recording, Run, grouped
 
 HEAD_NBYTES = 256
@@ -62,7 +62,7 @@ class Header:
     said: dict[str, str]
 
 
-def read(files: FileSet, primary: str, recording: Recording) -> None:
+def read(files: RecordingFiles, primary: str, recording: Recording) -> None:
     """Tell of a recording: signals of one rate and unit together, annotations as events and epochs."""
     header = _header(files, primary)
     data = [one for one in header.signals if one.label not in ANNOTATIONS]
@@ -83,7 +83,7 @@ def read(files: FileSet, primary: str, recording: Recording) -> None:
         _tell_annotations(recording, segment, here)
 
 
-def _header(files: FileSet, name: str) -> Header:
+def _header(files: RecordingFiles, name: str) -> Header:
     head = files.read(name, 0, HEAD_NBYTES)
     is_bdf = head[:1] == b"\xff"
     if len(head) < HEAD_NBYTES or (head[:8].strip() != b"0" and not is_bdf):
@@ -165,7 +165,7 @@ def _stretches(header: Header, onsets: list[Fraction]) -> list[tuple[int, int]]:
 
 
 def _tell_group(
-    files: FileSet,
+    files: RecordingFiles,
     name: str,
     recording: Recording,
     segment: str,
@@ -224,7 +224,7 @@ Annotation = tuple[Fraction, Fraction | None, str]
 """Onset and duration in seconds, text."""
 
 
-def _annotations(files: FileSet, name: str, header: Header) -> tuple[list[Fraction], list[Annotation]]:
+def _annotations(files: RecordingFiles, name: str, header: Header) -> tuple[list[Fraction], list[Annotation]]:
     """Return when each data record begins, and what is annotated."""
     channels = [one for one in header.signals if one.label in ANNOTATIONS]
     regular = [number * header.duration_s for number in range(header.n_records + 1)]

@@ -26,7 +26,7 @@ AT_ONCE_NBYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class FileSet:
+class RecordingFiles:
     """The files of one recording, by name; a name has no folder."""
 
     fetch: Mapping[str, Ask]
@@ -35,7 +35,7 @@ class FileSet:
     _sectors: dict[str, Sectors]
 
     @classmethod
-    def of(cls, fetch: Mapping[str, Ask], nbytes: Mapping[str, int]) -> FileSet:
+    def of(cls, fetch: Mapping[str, Ask], nbytes: Mapping[str, int]) -> RecordingFiles:
         """Return a set whose files are kept in memory as far as that goes."""
         kept_nbytes = max(MIN_KEPT_NBYTES, KEPT_NBYTES // max(len(fetch), 1))
         sectors = {
@@ -91,7 +91,7 @@ class FileSet:
 class SetFile(io.RawIOBase):
     """One file of a set, opened."""
 
-    def __init__(self, files: FileSet, name: str) -> None:
+    def __init__(self, files: RecordingFiles, name: str) -> None:
         super().__init__()
         self._files, self.name, self._offset = files, name, 0
 
@@ -128,7 +128,7 @@ class SetFile(io.RawIOBase):
 class Stored(NDArrayOperatorsMixin):
     """Numbers of a file that were not read yet; parts of it are arrays, or parts as large stay here."""
 
-    files: FileSet
+    files: RecordingFiles
     name: str
     dtype: np.dtype[Any]
     offset: int

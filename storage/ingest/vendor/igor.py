@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from storage.errors import Refused
-from storage.ingest.vendor.files import FileSet
+from storage.ingest.vendor.files import RecordingFiles
 from storage.ingest.vendor.telling import Columns, Recording, Run
 from storage.units import seconds
 
 
-def read(files: FileSet, primary: str, recording: Recording) -> None:
+def read(files: RecordingFiles, primary: str, recording: Recording) -> None:
     """Tell of one wave: its rows are samples, its columns channels."""
     from igor2 import binarywave
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from storage.errors import Refused
-from storage.ingest.vendor.files import FileSet
+from storage.ingest.vendor.files import RecordingFiles
 
 FOLDER = "/recording"
 """Where readers are told that the files lie."""
@@ -28,10 +28,10 @@ FOLDER = "/recording"
 class _Current:
     """The files of the one recording that this process parses."""
 
-    files: FileSet | None = None
+    files: RecordingFiles | None = None
 
 
-def hand_in(files: FileSet) -> None:
+def hand_in(files: RecordingFiles) -> None:
     """Make the names that Neo's readers open files by mean these files."""
     _Current.files = files
 
@@ -41,7 +41,7 @@ def path_of(name: str) -> str:
     return posixpath.join(FOLDER, name)
 
 
-def _files() -> FileSet:
+def _files() -> RecordingFiles:
     if _Current.files is None:
         raise Refused("no file was handed in")
     return _Current.files

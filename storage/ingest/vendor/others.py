@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import Refused
-from storage.ingest.vendor.files import FileSet
+from storage.ingest.vendor.files import RecordingFiles
 from storage.ingest.vendor.neo_files import FOLDER, path_of
 from storage.ingest.vendor.telling import Recording
 from storage.ingest.vendor.with_neo import Channel, Reading, Stretch, as_neo_says, tell
@@ -39,14 +39,14 @@ PLEXON_START = "signals begin at their time stamps, anew after each pause; neo h
 NLX_ENDINGS = (".ncs", ".nse", ".ntt", ".nev")
 
 
-def _plain(kind: str, module: str, reader: str, files: FileSet, primary: str, recording: Recording) -> None:
+def _plain(kind: str, module: str, reader: str, files: RecordingFiles, primary: str, recording: Recording) -> None:
     """Tell of a recording of one file as neo tells it."""
     found = getattr(import_module(module), reader)(filename=path_of(files.require(primary)))
     found.parse_header()
     tell(recording, Reading(kind, found))
 
 
-def _blackrock(files: FileSet, primary: str, recording: Recording) -> None:
+def _blackrock(files: RecordingFiles, primary: str, recording: Recording) -> None:
     """Tell of ``.ns1`` to ``.ns6`` and ``.nev`` of one name; each run without a pause is a Segment."""
     from neo.rawio.blackrockrawio import BlackrockRawIO
 
@@ -79,7 +79,7 @@ def _blackrock(files: FileSet, primary: str, recording: Recording) -> None:
     tell(recording, Reading("Blackrock", reader))
 
 
-def _neuralynx(files: FileSet, _: str, recording: Recording) -> None:
+def _neuralynx(files: RecordingFiles, _: str, recording: Recording) -> None:
     """Tell of all files that were handed in as of one session; each run without a gap is a Segment."""
     from neo.rawio.neuralynxrawio.neuralynxrawio import NeuralynxRawIO
 
@@ -96,7 +96,7 @@ def _neuralynx(files: FileSet, _: str, recording: Recording) -> None:
     tell(recording, Reading("Neuralynx", reader))
 
 
-def _plexon(files: FileSet, primary: str, recording: Recording) -> None:
+def _plexon(files: RecordingFiles, primary: str, recording: Recording) -> None:
     """Tell of a ``.plx`` file."""
     from neo.rawio.plexonrawio import GlobalHeader, PlexonRawIO
 
@@ -160,7 +160,7 @@ def _plexon_stretches(reader: Any, stream: int, n_samples: int, clock_hz: float)
     return found[0] if found else []
 
 
-READERS: Mapping[str, Callable[[FileSet, str, Recording], None]] = {
+READERS: Mapping[str, Callable[[RecordingFiles, str, Recording], None]] = {
     "Intan": partial(_plain, "Intan", "neo.rawio.intanrawio", "IntanRawIO"),
     "Blackrock": _blackrock,
     "Neuralynx": _neuralynx,

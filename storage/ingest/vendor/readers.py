@@ -8,10 +8,10 @@ from importlib.util import find_spec
 
 from storage.errors import Refused
 from storage.ingest.vendor import abf, brainvision, edf, igor, neo_files, others
-from storage.ingest.vendor.files import FileSet
+from storage.ingest.vendor.files import RecordingFiles
 from storage.ingest.vendor.telling import Recording
 
-Read = Callable[[FileSet, str, Recording], None]
+Read = Callable[[RecordingFiles, str, Recording], None]
 
 READERS: Mapping[str, Read] = {
     "ABF": abf.read,
@@ -53,7 +53,7 @@ def load() -> None:
             neo_files.stand_in(module)
 
 
-def read(kind: str, files: FileSet, primary: str, recording: Recording) -> None:
+def read(kind: str, files: RecordingFiles, primary: str, recording: Recording) -> None:
     """Tell of the recording that some files are; raises Refused."""
     reader = READERS.get(kind)
     if reader is None:

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from storage.ingest.vendor import readers
-from storage.ingest.vendor.files import FileSet
+from storage.ingest.vendor.files import RecordingFiles
 from storage.ingest.vendor.telling import Recording
 
 
@@ -85,7 +85,7 @@ def read(kind, contents, primary):
         name: lambda ranges, content=content: [content[one.byte_offset : one.end] for one in ranges]
         for name, content in contents.items()
     }
-    files = FileSet.of(fetch, {name: len(content) for name, content in contents.items()})
+    files = RecordingFiles.of(fetch, {name: len(content) for name, content in contents.items()})
     recorded = Recorded()
     readers.read(kind, files, primary, Recording(recorded, primary.rpartition(".")[0]))
     return recorded
