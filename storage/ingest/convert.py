@@ -119,8 +119,6 @@ def convert(
             path=path,
             progress=lambda done: tell(CONVERTING * done),
         )
-        if not any(one.type_name == "block" for one in found.objects):
-            raise Refused("nothing is in it that could be served")
         nbytes = path.stat().st_size
         key = _reserved(engine, source, owner, nbytes)
         sha256 = hashlib.sha256()

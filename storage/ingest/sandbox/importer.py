@@ -174,6 +174,8 @@ class Arriving:
             raise Lie("ended before all samples")
         used = {path for one in found.objects for path in one.arrays.values()}
         found.arrays = {path: array for path, array in found.arrays.items() if path in used}
+        if not found.arrays:
+            raise Refused("there is nothing in it that could be served")
         attributes = {array.dataset: _attributes(array) for array in found.arrays.values()}
         written = self._target.describe(attributes)
         for told in written.datasets.values():

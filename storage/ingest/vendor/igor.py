@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,9 @@ def read(files: RecordingFiles, primary: str, recording: Recording) -> None:
     """Tell of one wave: its rows are samples, its columns channels."""
     from igor2 import binarywave
 
-    with files.open(primary, "rb") as content:
-        wave = binarywave.load(content)["wave"]
+    # It is taken into memory as a whole: igor2 does that too, and asks for as many bytes as a header says.
+    content = io.BytesIO(files.read(primary, 0, files.nbytes[primary]))
+    wave = binarywave.load(content)["wave"]
     header, samples = wave["wave_header"], np.asarray(wave["wData"])
     if samples.dtype.kind not in "iuf" or not 1 <= samples.ndim <= 2:
         raise Refused(f"it is a wave of the type {samples.dtype} with {samples.ndim} axes, not a signal")

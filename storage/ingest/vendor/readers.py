@@ -34,8 +34,8 @@ OF_NEO = (
 """Modules of Neo that open files: all that are used here."""
 
 AT_FIRST_USE = (
-    "_strptime", "encodings.cp1252", "encodings.utf_8_sig", "igor2.binarywave", "numpy.char", "numpy.lib.recfunctions",
-    "numpy.linalg", "numpy.ma", "numpy.rec", "numpy.strings",
+    "_strptime", "dateutil.parser", "encodings.cp1252", "encodings.utf_8_sig", "igor2.binarywave", "numpy.char",
+    "numpy.lib.recfunctions", "numpy.linalg", "numpy.ma", "numpy.rec", "numpy.strings",
 )  # fmt: skip
 """What Python, numpy and these readers would import when they first need it."""
 
