@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import click
 from flask import Flask
@@ -65,38 +66,58 @@ def import_files(places: Sequence[str], owner: str | None, safety_level: int | N
 def _jobs(found: Services, places: Sequence[str], owner: str | None, safety_level: int | None) -> list[Job]:
     """Return a job for each recording; what cannot be imported is told, and left out."""
     jobs: dict[str, Job] = {}
+    sessions: dict[tuple[str, str], Job] = {}
     reasons: dict[str, str] = {}
     parts: set[str] = set()
-    for place in places:
-        url = url_of(place)
+    for url in dict.fromkeys(map(url_of, places)):
+        if url in parts:  # it comes with one that was named before
+            continue
         try:
-            jobs[url], others = _job(found, url, owner, safety_level)
-            parts |= set(others)
+            job, others, session = _job(found, url, owner, safety_level)
         except (StorageError, OSError) as error:
-            reasons[url] = f"{place}: {error}"
+            reasons[url] = str(error)
+            continue
+        parts |= set(others)
+        if session is None or sessions.setdefault((session, _folder(url)), job) is job:
+            jobs[url] = job
+        else:  # files of one folder that were named together are one session
+            first = sessions[session, _folder(url)]
+            first.options = {**first.options, "with": [*first.options["with"], url]}
     for url, reason in reasons.items():
-        if url not in parts:  # else it comes with another that was named
-            click.echo(f"{'left out':>10}  {reason}")
-    return [job for url, job in jobs.items() if url not in parts]
+        if url not in parts:
+            click.echo(f"{'left out':>10}  {file_name(url)}: {reason}")
+    return list(jobs.values())
 
 
-def _job(found: Services, url: str, owner: str | None, safety_level: int | None) -> tuple[Job, Sequence[str]]:
-    """Return the job that imports a file, and the files that it takes with it."""
+def _job(
+    found: Services, url: str, owner: str | None, safety_level: int | None
+) -> tuple[Job, Sequence[str], str | None]:
+    """Return the job that imports a file, the files that it takes with it, and what it is a session of, if of any."""
     told = {"owner": owner, "safety_level": safety_level}
     name = file_name(url)
     if found.store.list(url) != [url]:
         raise NotStored("it is a folder; name the files")
     if name.lower().endswith(SUFFIXES):
-        return Job(kind=REGISTER, subject=url, options=Options(owner, safety_level).as_json()), ()
+        return Job(kind=REGISTER, subject=url, options=Options(owner, safety_level).as_json()), (), None
     one = known.format_of(name, beginning(found.store, url, found.store.stat(url)))
     if one is None:
         raise NotStored(f"it is {known.part(name) or 'of no format that is imported'}")
     convert.require_readers()
-    folder = url.rpartition("/")[0]
-    there = [other for other in found.store.list(folder) if other.rpartition("/")[0] == folder] if one.beside else []
-    beside = known.beside(one, name, [file_name(other) for other in there])
-    others = [f"{folder}/{other}" for other in beside]
-    return Job(kind=IMPORT, subject=url, options={**told, "with": others}), others
+    beside = known.beside(one, name, _there(found, _folder(url))) if one.beside else []
+    others = [f"{_folder(url)}/{other}" for other in beside]
+    job = Job(kind=IMPORT, subject=url, options={**told, "with": others})
+    return job, others, one.name if one.is_session else None
+
+
+def _folder(url: str) -> str:
+    return url.rpartition("/")[0]
+
+
+def _there(found: Services, folder: str) -> list[str]:
+    """Return the names of the files in a folder, without those in folders below."""
+    if folder.startswith("file://"):
+        return [path.name for path in Path(folder.removeprefix("file://") or "/").iterdir() if path.is_file()]
+    return [file_name(url) for url in found.store.list(folder) if _folder(url) == folder]
 
 
 def _done(found: Services, jobs: Sequence[Job]) -> list[Outcome]:

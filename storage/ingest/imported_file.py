@@ -17,6 +17,8 @@ from storage.hdf5.file import Description, describe
 from storage.ingest.found import Found
 
 CHUNK_NBYTES = 1 << 20
+MAX_WAITING_NBYTES = 128 << 20
+"""Samples of all arrays that wait for their chunk to be full; beyond that they are written as they are."""
 GZIP_LEVEL = 4
 PATH = re.compile(r"(/[a-z]{1,20}(_[0-9]{1,9})?){1,4}", re.ASCII)
 """What its datasets are called; ``/segment_0/signal_0``."""
@@ -55,11 +57,12 @@ class ImportedFile:
         self._file: h5py.File | None = None
         self._open: dict[str, _Open] = {}
         self._blocks: dict[str, NDArray[np.generic]] = {}
-        self._n_open_rows = 0
+        self._waiting_nbytes = 0
 
     def __enter__(self) -> ImportedFile:
         """Begin it."""
-        self._file = h5py.File(self._path, "w", libver=("earliest", "v110"))
+        # Without a cache, which would be one for each array: chunks are written when they are full.
+        self._file = h5py.File(self._path, "w", libver=("earliest", "v110"), rdcc_nbytes=0)
         return self
 
     def __exit__(
@@ -116,11 +119,15 @@ class ImportedFile:
             raise Misfit("more samples than were announced")
         one.waiting.append(rows)
         one.n_waiting += len(rows)
+        self._waiting_nbytes += rows.nbytes
         is_last = one.n_written + one.n_waiting == shape[0]
         if is_last or one.n_waiting >= one.chunk_rows:
             self._write(one, one.n_waiting if is_last else one.n_waiting // one.chunk_rows * one.chunk_rows)
         if is_last:
             self._end(path, one)
+        if self._waiting_nbytes > MAX_WAITING_NBYTES:
+            for other in self._open.values():
+                self._write(other, other.n_waiting)
 
     def describe(self, annotations: dict[str, dict[str, Any]]) -> Found:
         """Return what reading the arrays takes, and say in the file what they are.
@@ -147,12 +154,15 @@ class ImportedFile:
         return self._blocks.get(path)
 
     def _write(self, one: _Open, n_rows: int) -> None:
+        if not n_rows:
+            return
         rows = one.waiting[0] if len(one.waiting) == 1 else np.concatenate(one.waiting)
         now, later = rows[:n_rows], rows[n_rows:]
         typed = now.astype(one.dataset.dtype) if now.dtype.kind == "S" else now  # which says that it is UTF-8
         one.dataset[one.n_written : one.n_written + n_rows] = typed
         one.waiting, one.n_waiting = ([later] if len(later) else []), len(later)
         one.n_written += n_rows
+        self._waiting_nbytes -= now.nbytes
         _note_blocks(one, now)
 
     def _end(self, path: str, one: _Open) -> None:
@@ -184,6 +194,9 @@ def _note_blocks(one: _Open, rows: NDArray[Any]) -> None:
         one.blocks = None
         return
     one.last = rows[-1:]
+    if (one.n_written - len(rows)) % one.chunk_rows:  # it was written in parts of chunks
+        one.blocks = None
+        return
     starts = np.arange(0, len(rows), one.chunk_rows)
     ends = np.minimum(starts + one.chunk_rows, len(rows)) - 1
     one.blocks.append(np.stack([rows[starts], rows[ends]], axis=1))

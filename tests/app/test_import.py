@@ -20,6 +20,7 @@ from storage.jobs.worker import Worker
 from storage.uploads.tidy import find_stray
 from tests.archive import Archive
 from tests.people import logged_in
+from tests.storage.ingest.vendor import rigs
 from tests.storage.ingest.vendor.files import brainvision, edf
 
 
@@ -293,6 +294,18 @@ class TestInATerminal:
         (block,) = logged_in(archive, "bob").get("/electrophysiology/block/").json["selected"]
         assert block["fields"]["safety_level"] == 2
         assert "unchanged  rec.vhdr" in run(args=["import", str(folder / "rec.vhdr")]).output
+
+    def test_files_that_make_one_recording_are_one(self, archive, tmp_path):
+        samples = np.arange(2048).reshape(1024, 2)
+        written = {f"CSC{n}.ncs": rigs.ncs(f"CSC{n}", samples[:, n], number=n) for n in (0, 1)}
+        written |= {name: rigs.ns5([(0, samples)]) for name in ("a.ns5", "a.ns6", "b.ns5")}
+        for name, content in written.items():
+            (tmp_path / name).write_bytes(content)
+        places = [str(tmp_path / name) for name in written]
+        result = archive.app.test_cli_runner().invoke(args=["import", *places, "--safety-level", "1"])
+        assert result.exit_code == 0 and "left out" not in result.output, result.output
+        blocks = archive.get("/electrophysiology/block/").json["selected"]
+        assert sorted(one["fields"]["name"] for one in blocks) == ["CSC0", "a", "b"]
 
     def test_a_changed_file_keeps_its_objects(self, archive, anne, tmp_path):
         path = tmp_path / "a.edf"

@@ -19,6 +19,8 @@ class Format:
     """Bytes that its files have at a place; one of these is enough. Without any the suffix must do."""
     beside: tuple[str, ...] = ()
     """Names of the files that make one recording with one; ``{stem}`` is its own name without its ending."""
+    is_session: bool = False
+    """Whether files of one folder that are named together are one recording."""
 
 
 FORMATS = (
@@ -43,7 +45,7 @@ FORMATS = (
         tuple((0, magic) for magic in (b"NEURALSG", b"NEURALCD", b"BRSMPGRP", b"NEURALEV", b"BREVENTS")),
         ("{stem}.ns[1-6]", "{stem}.nev"),
     ),
-    Format("Neuralynx", (".ncs", ".nev", ".nse", ".ntt"), ((0, b"######## Neuralynx"),)),
+    Format("Neuralynx", (".ncs", ".nev", ".nse", ".ntt"), ((0, b"######## Neuralynx"),), is_session=True),
     Format("Spike2", (".smr", ".son"), ((2, b"(C) CED 87"),)),
     Format("Plexon", (".plx",), ((0, b"PLEX"),)),
     Format("Micromed", (".trc",), ((0, b"* MICROMED"),)),
@@ -60,6 +62,7 @@ NEEDS_SUFFIX = {"EDF", "Igor", "WinEDR", "WinWCP"}
 
 PARTS = {
     ".vmrk": "the markers of a BrainVision recording; import its .vhdr file with it",
+    ".eeg": "numbers that say nothing without their header, such as a .vhdr file; import that with it",
     ".amrk": "the markers of a BrainVision recording; import its .ahdr file with it",
 }
 """Files that say nothing without another one, by suffix: what they are."""
