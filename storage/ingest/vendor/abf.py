@@ -38,13 +38,15 @@ def read(files: RecordingFiles, primary: str, recording: Recording) -> None:
     said["format_version"] = f"{said['abf_version']:.4g}"  # a float32 of the file, such as 1.83
     for number, of_segment in enumerate(said["segments"]):
         of_segment["sweep_number"] = number
+        of_sweep = {"role": "response", "sweep_number": number}  # as of an NWB file of the same experiment
+        of_segment["signals"] = [{**of_signal, **of_sweep} for of_signal in of_segment["signals"]]
     reading = Reading(
         "ABF",
         reader,
         corrections,
         is_alone=True,
         events=lambda told, segments: _tell_tags(told, segments, tags, _starts(reader, in_samples), unit_us),
-        segment_name="sweep",
+        segment_name=lambda number: f"sweep {number}",
         stretches=(lambda _, n_samples, t_start: [(0, n_samples, t_start / n_channels)]) if in_samples else None,
     )
     tell(recording, reading)

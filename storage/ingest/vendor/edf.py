@@ -112,8 +112,7 @@ def _header(files: RecordingFiles, name: str) -> Header:
         )
     if duration_s <= 0 and any(one.label not in ANNOTATIONS for one in signals):
         raise Refused("its data records have no duration, so that its samples have no times")
-    said = {
-        "patient": head[8:88].decode("latin-1").strip(),
+    said = {  # without what is said of the patient, who may be named
         "recording": head[88:168].decode("latin-1").strip(),
         "version": reserved[:5].strip() or ("BDF" if is_bdf else "EDF"),
     }

@@ -52,7 +52,8 @@ class Reading:
     """Whether each channel is a signal of its own, rather than all of one unit together."""
     events: Callable[[Recording, Sequence[str]], None] | None = None
     """Tells of events instead of Neo; it is given the paths of the Segments."""
-    segment_name: str = "segment"
+    segment_name: Callable[[int], str] | None = None
+    """What the Segment of a number is called."""
     stretches: Callable[[int, int, float], Sequence[Stretch]] | None = None
     """What of a stream is without a pause, and when that begins: number of the stream, samples, what Neo says."""
     spike_units: str | None = None
@@ -78,7 +79,9 @@ def tell(recording: Recording, reading: Reading) -> None:
     recording.expect(sum(run.n_samples * run.n_channels for every in runs for _, run in every))
     segments = []
     for number, every in enumerate(runs):
-        name = f"{reading.segment_name} {number + 1}" if n_segments > 1 else recording.name
+        name = f"segment {number + 1}" if n_segments > 1 else recording.name
+        if reading.segment_name is not None:
+            name = reading.segment_name(number)
         segments.append(recording.segment(number, name, _said(said["segments"][number])))
         for stream, run in every:
             recording.signals(segments[-1], run, _columns(reading, number, stream))

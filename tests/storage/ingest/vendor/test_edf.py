@@ -22,6 +22,7 @@ def test_numbers_become_units_as_the_specification_says():
     np.testing.assert_allclose(values[:3:2], [-500, 500], rtol=1e-12)
     np.testing.assert_array_equal(recorded.stored("/segment_0/signal_0"), digital)
     (block,) = recorded.of("block")
+    assert "Haagse" not in str(recorded.objects)  # who the patient was
     assert block.fields["filedatetime"] == datetime(2000, 7, 13, 12, 5, 48, tzinfo=UTC)
 
 

@@ -38,6 +38,10 @@ class TestABF:
                 same(values, sweep[:, column] * gain)
         assert len(recorded.of("analogsignal")) == 6 and recorded.of("analogsignalarray") == []
         assert [one.fields["annotations"]["sweep_number"] for one in recorded.of("segment")] == [0, 1, 2]
+        assert [one.fields["name"] for one in recorded.of("segment")] == ["sweep 0", "sweep 1", "sweep 2"]
+        told = [one.fields["annotations"] for one in recorded.of("analogsignal")]
+        assert [one["sweep_number"] for one in told] == [0, 0, 1, 1, 2, 2]
+        assert {one["role"] for one in told} == {"response"}
         assert recorded.of("block")[0].fields["filedatetime"].isoformat() == "2020-02-29T01:00:00+00:00"
 
     def test_each_tag_stands_once_in_its_sweep(self):
