@@ -1,8 +1,8 @@
 # docker build -t ephystore . && docker run -p 8000:8000 -v ephystore:/data ephystore
 FROM python:3.11-slim AS build
-COPY requirements.txt .
+COPY requirements.txt requirements-worker.txt ./
 RUN python -m venv --without-pip /opt/venv \
-    && pip --python /opt/venv/bin/python install --no-cache-dir --disable-pip-version-check -r requirements.txt
+    && pip --python /opt/venv/bin/python install --no-cache-dir --disable-pip-version-check -r requirements-worker.txt
 
 FROM python:3.11-slim
 # The number is fixed so that a mounted folder can be given to it: chown 10001 FOLDER

@@ -44,7 +44,7 @@ PYTHON = VENV / "bin" / "python"
 INSTALLING = VENV / ".installing"
 OLDEST_PYTHON = (3, 11)
 OLDEST_PIP = (22, 3)
-SERVICE = ("requirements.txt",)
+SERVICE = ("requirements-worker.txt", "requirements.txt")
 DEVELOPMENT = ("requirements-dev.txt", *SERVICE)
 BENCHMARKS = ("requirements-bench.txt", *DEVELOPMENT)
 # Would send children to another Python's packages, or pip to another place than .venv.

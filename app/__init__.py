@@ -8,12 +8,23 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 
-from app import account_commands, auth, checking, commands, errors, job_commands, services, unregistering
+from app import (
+    account_commands,
+    auth,
+    checking,
+    commands,
+    errors,
+    import_commands,
+    job_commands,
+    services,
+    unregistering,
+)
 from app.config import Settings
 from app.views.account import account
 from app.views.changes import changes
 from app.views.datafiles import datafiles
 from app.views.electrophysiology import electrophysiology
+from app.views.imports import imports
 from app.views.root import root
 from app.views.uploads import uploads
 
@@ -51,8 +62,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         # Only as many steps are believed as there are proxies of ours: what stands before was written by the caller.
         n_proxies = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n_proxies, x_proto=n_proxies)  # type: ignore[method-assign]
-    for part in (errors, auth, commands, account_commands, job_commands, unregistering, checking):
+    for part in (errors, auth, commands, account_commands, job_commands, import_commands, unregistering, checking):
         part.install(app)
-    for blueprint in (root, account, electrophysiology, changes, datafiles, uploads):
+    for blueprint in (root, account, electrophysiology, changes, datafiles, imports, uploads):
         app.register_blueprint(blueprint)
     return app

@@ -46,6 +46,7 @@ STATUS: dict[type[Exception], tuple[HTTPStatus, str]] = {
     errors.FileChanged: (HTTPStatus.CONFLICT, "file_changed"),
     errors.FileDamaged: (HTTPStatus.CONFLICT, "file_damaged"),
     errors.NotReady: (HTTPStatus.CONFLICT, "not_ready"),
+    errors.NotImportable: (HTTPStatus.CONFLICT, "not_importable"),
     errors.StillUsed: (HTTPStatus.CONFLICT, "still_used"),
     errors.PartsWrong: (HTTPStatus.CONFLICT, "parts_wrong"),
     errors.Superseded: (HTTPStatus.CONFLICT, "superseded"),

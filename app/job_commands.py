@@ -74,7 +74,7 @@ def one_worker(found: Services, progress: FileProgress = untold) -> Worker:
     """Return a worker with the settings of the service."""
     return Worker(
         found.engine,
-        steps(found.store, found.engine, progress),
+        steps(found.store, found.engine, progress, quota_nbytes=found.settings.limits.quota_nbytes),
         lease=timedelta(seconds=found.settings.limits.lease_s),
         bulk_places=found.settings.job_threads - 1,
         later=lambda delay: found.wakes.send(after=delay),

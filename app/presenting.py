@@ -20,6 +20,7 @@ from storage.catalog.permissions import Caller, Forbidden, LoginNeeded, require_
 from storage.errors import FileChanged, FileDamaged, NotStored, OrderUnknown, SelectionError
 from storage.slices import Downsampled, slice_object
 from storage.timings import Timings
+from storage.uploads.importing import Importing
 
 Children = Mapping[str, Sequence[int]]
 
@@ -71,12 +72,20 @@ def selected_list(
     ]
 
 
-def datafile_entry(datafile: Datafile, detail: str = "full", *, progress: float = 1) -> Any:
-    """Return the entry of ``selected`` for a datafile, whose check is so far."""
+def datafile_entry(
+    datafile: Datafile, detail: str = "full", *, progress: float = 1, importing: Importing | None = None
+) -> Any:
+    """Return the entry of ``selected`` for a datafile, whose check, or else import, is so far."""
     permalink = datafile_permalink(datafile.id)
     if detail == "link":
         return permalink
     fields = DatafileDocumentSchema().dump(Shown(datafile, progress=progress))
+    block_id = None if importing is None else importing.block_id
+    fields["format"] = datafile.format
+    fields["block"] = None if block_id is None else object_permalink("block", block_id)
+    fields["import"] = None if importing is None else importing.as_json()
+    if importing is not None:
+        fields["progress"] = plain(importing.progress)
     return {"model": "neo_api.datafile", "permalink": permalink, "fields": fields}
 
 

@@ -91,6 +91,25 @@ class ReadOnly(StorageError):
     """A store into which nothing is written."""
 
 
+class NotOneArray(Refused):
+    """An uploaded file that is not one array, but of a format that can be imported.
+
+    Parameters
+    ----------
+    message : str
+    format : str
+        Such as ``NWB``.
+    """
+
+    def __init__(self, message: str, format: str) -> None:
+        super().__init__(message)
+        self.format = format
+
+
+class NotImportable(StorageError):
+    """A datafile of which no objects can be made."""
+
+
 class StoreFull(StorageError):
     """The object store has no room."""
 

@@ -21,6 +21,7 @@ from storage.catalog.uses import Use, datafile_and_uses
 from storage.errors import NotReady
 from storage.stores.backend import file_name
 from storage.stores.named import is_registered
+from storage.uploads import importing
 from storage.uploads.archiving import archive_datafile
 
 datafiles = Blueprint("datafiles", __name__, url_prefix="/datafiles")
@@ -43,7 +44,11 @@ def list_datafiles() -> Response:
             limit=query.max_results,
         )
         progress = queue.progress_of(session, page.objects)
-    selected = [datafile_entry(row, query.detail, progress=progress.get(row.id, 1)) for row in page.objects]
+        imports = importing.progress_of(session, page.objects)
+    selected = [
+        datafile_entry(row, query.detail, progress=progress.get(row.id, 1), importing=imports.get(row.id))
+        for row in page.objects
+    ]
     content = document(selected, message=MESSAGE, message_type=MESSAGE_TYPE, offset=query.offset, total=page.total)
     return json_answer(content, public=all(row.safety_level == PUBLIC for row in page.objects))
 
@@ -69,9 +74,9 @@ def get_info(datafile_id: int) -> Response:
     with services().session() as session:
         datafile = find.get(session, Datafile, datafile_id)
         progress = queue.progress_of(session, [datafile]).get(datafile_id, 1)
-    content = document(
-        [datafile_entry(datafile, query["q"], progress=progress)], message=MESSAGE, message_type=MESSAGE_TYPE
-    )
+        imported = importing.progress_of(session, [datafile]).get(datafile_id)
+    entry = datafile_entry(datafile, query["q"], progress=progress, importing=imported)
+    content = document([entry], message=MESSAGE, message_type=MESSAGE_TYPE)
     response = json_answer(content, guid=datafile.guid, public=public)
     response.last_modified = datafile.last_modified
     return response

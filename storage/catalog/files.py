@@ -38,6 +38,8 @@ class StoredFile(Base):
     """Against whose quota it counts; None for a registered file, and once it may be removed."""
     options: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """How it was registered; registering it again in the same way does nothing."""
+    imported_from: Mapped[str | None] = mapped_column(Text, unique=True, index=True)
+    """Key or URL of the file of another format that it was made of."""
     refusals: Mapped[list[list[str]]] = mapped_column(JSON, default=list)
     """What of it cannot be served: path and reason each."""
     identity: Mapped[str | None] = mapped_column(String(255), index=True)
@@ -73,6 +75,10 @@ class Datafile(Owned, Base):
     """
     reason: Mapped[str | None] = mapped_column(Text)
     """Why it was refused, or is missing: a sentence."""
+    format: Mapped[str | None] = mapped_column(String(32))
+    """Of an uploaded file that is no single array: what it can be imported as."""
+    block_id: Mapped[int | None]
+    """What an uploaded file became when it was imported."""
     file_id: Mapped[int] = mapped_column(ForeignKey("stored_file.id"), index=True)
     lies_in_id: Mapped[int | None] = mapped_column(index=True)
     """The file of a recording of several that the samples lie in, where it is not the one that was registered."""

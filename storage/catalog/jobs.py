@@ -22,6 +22,7 @@ CANCELLED = "cancelled"
 CHECK = "check"
 REGISTER = "register"
 ORDER = "order"
+IMPORT = "import"
 """Kinds of jobs."""
 
 URGENT = 0

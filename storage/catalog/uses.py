@@ -49,12 +49,18 @@ TOLD = {
 """What of an object says how its arrays lie in time, as far as its type has it."""
 
 FILE_COLUMNS = ("name", "pin", "nbytes")
-DATAFILE_COLUMNS = tuple(
-    column.key
-    for column in Datafile.__table__.columns
-    if column.key
-    not in ("date_created", "last_modified", "current_state", "type", "file_id", "lies_in_id", "corrections")
-)
+NOT_FOR_READING = {
+    "date_created",
+    "last_modified",
+    "current_state",
+    "type",
+    "file_id",
+    "lies_in_id",
+    "corrections",
+    "format",
+    "block_id",
+}
+DATAFILE_COLUMNS = tuple(column.key for column in Datafile.__table__.columns if column.key not in NOT_FOR_READING)
 JSON_COLUMNS = frozenset(column.key for column in Datafile.__table__.columns if isinstance(column.type, JSON))
 
 

@@ -118,7 +118,8 @@ class Recording:
 
     def _known(self, model: type[Any]) -> dict[str, Any]:
         rows = self.session.scalars(select(model).where(model.file_id == self.file.id)).unique()
-        return {row.source_path: row for row in rows}
+        # An upload that was not one array has a row without a path, which stands for the file itself.
+        return {row.source_path: row for row in rows if row.source_path or model is not Datafile}
 
     def _new(self, model: type[Any]) -> Any:
         row = model(file_id=self.file.id, current_state=ACTIVE)

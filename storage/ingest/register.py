@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 READER = 2
 """Counted up where files are understood in another way than before: registering them again then reads them again."""
 
-State = Literal["registered", "updated", "moved", "unchanged", "refused", "waiting"]
+State = Literal["registered", "updated", "moved", "unchanged", "refused", "waiting", "imported"]
 """Waiting is what is still being recorded."""
 
 
@@ -194,7 +194,7 @@ class _One:
             # First of all, as whoever ends such a job locks it before it locks rows of the file.
             orders.cancel(session, [self.url] if moved is None else [self.url, moved.name])
             was = _renamed(session, moved, self.url)
-            counts = self._write(session, stat, found, stored)
+            counts = write(session, self.url, stat, self.told, found, stored, batch=self.batch)
         if not found.objects:
             return Outcome(self.url, "refused", counts, found.refusals)
         state: State = "moved" if was else "registered" if known is None else "updated"
@@ -215,38 +215,42 @@ class _One:
             session.flush()
             return Outcome(self.url, "updated", record.count(session, file), _refusals(file))
 
-    def _write(
-        self,
-        session: Session,
-        stat: Stat,
-        found: Found,
-        stored: Mapping[str, record.Sidecar | None],
-    ) -> dict[str, int]:
-        """Write one file and all that was found in it; return how many objects of each type it has."""
-        file = find.stored_file(session, self.url)
-        content_changed = file is None or file.pin != stat.pin
-        if file is None:
-            file = StoredFile(name=self.url)
-            session.add(file)
-        elif self.told.forget_corrections:
-            record.take_back(session, file)
-        options = self.told.over(file.options or {})
-        file.pin, file.nbytes, file.options = stat.pin, stat.nbytes, options.as_json()
-        file.identity, file.missing_since = found.identity, None
-        file.refusals = [[refusal.path, refusal.reason] for refusal in found.refusals]
-        owner_id = _owner_id(session, options.owner)
-        session.flush()
-        gone = find.sidecars(session, file.id)
-        made = [one for one in stored.values() if one is not None]
-        packed = {one.key: one.packed_index for one in made if one.packed_index is not None}
-        short_indices.replace(session.connection(), gone, packed)
-        leftovers.strike_out(session, [one.key for one in made])
-        leftovers.doom(session, gone)
-        writing = record.Recording(session, file, owner_id, options.safety_level or PRIVATE, content_changed)
-        datafiles = writing.write(found, stored)
-        session.flush()
-        orders.add(session, file, _unordered(found, datafiles), self.batch)
-        return record.count(session, file)
+
+def write(
+    session: Session,
+    url: str,
+    stat: Stat,
+    told: Options,
+    found: Found,
+    stored: Mapping[str, record.Sidecar | None],
+    *,
+    batch: str | None = None,
+) -> dict[str, int]:
+    """Write one file and all that was found in it; return how many objects of each type it has."""
+    file = find.stored_file(session, url)
+    content_changed = file is None or file.pin != stat.pin
+    if file is None:
+        file = StoredFile(name=url)
+        session.add(file)
+    elif told.forget_corrections:
+        record.take_back(session, file)
+    options = told.over(file.options or {})
+    file.pin, file.nbytes, file.options = stat.pin, stat.nbytes, options.as_json()
+    file.identity, file.missing_since = found.identity, None
+    file.refusals = [[refusal.path, refusal.reason] for refusal in found.refusals]
+    owner_id = _owner_id(session, options.owner)
+    session.flush()
+    gone = find.sidecars(session, file.id)
+    made = [one for one in stored.values() if one is not None]
+    packed = {one.key: one.packed_index for one in made if one.packed_index is not None}
+    short_indices.replace(session.connection(), gone, packed)
+    leftovers.strike_out(session, [one.key for one in made])
+    leftovers.doom(session, gone)
+    writing = record.Recording(session, file, owner_id, options.safety_level or PRIVATE, content_changed)
+    datafiles = writing.write(found, stored)
+    session.flush()
+    orders.add(session, file, _unordered(found, datafiles), batch)
+    return record.count(session, file)
 
 
 def _renamed(session: Session, moved: StoredFile | None, url: str) -> bool:

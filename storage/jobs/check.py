@@ -11,13 +11,17 @@ from storage.catalog import leftovers, queue, short_indices
 from storage.catalog.base import ACTIVE, now
 from storage.catalog.files import READY, REFUSED, Datafile
 from storage.catalog.jobs import Job
-from storage.errors import FileChanged, NotStored, Refused
+from storage.errors import FileChanged, NotOneArray, NotStored, Refused
 from storage.ingest import sidecars
+from storage.ingest.found import Found
 from storage.ingest.record import Sidecar, datafile_columns
 from storage.ingest.sandbox.sandbox import sandbox
+from storage.ingest.vendor import known
 from storage.jobs.hashing import sha256_of
+from storage.jobs.imports import beginning
 from storage.jobs.worker import Held, Outcome
 from storage.objectstore import ObjectStore
+from storage.progress import DatasetProgress
 from storage.stores.backend import Stat
 
 HASHING = 0.5
@@ -42,7 +46,8 @@ def check_upload(store: ObjectStore, engine: Engine, held: Held) -> Outcome:
     assert datafile_id is not None
     queue.begin_check(engine, datafile_id)
     with Session(engine) as session:
-        file = session.get_one(Datafile, datafile_id).file
+        datafile = session.get_one(Datafile, datafile_id)
+        file, called = datafile.file, datafile.name
     stat = Stat(file.nbytes, file.pin or "")
     sha256 = file.sha256
     try:
@@ -56,14 +61,35 @@ def check_upload(store: ObjectStore, engine: Engine, held: Held) -> Outcome:
         def tell(_path: str, n_indexed: int, n_chunks: int) -> None:
             held.tell(begun + (1 - begun) * n_indexed / max(n_chunks, 1))
 
-        found = sandbox().check(store, file.name, stat, tell)
+        found = _checked(store, file.name, stat, called, tell)
         (array,) = found.arrays.values()
         sidecar = sidecars.put(store, engine, found, array.dataset)
+    except NotOneArray as error:
+        return _writes({"state": REFUSED, "reason": str(error), "format": error.format}, sha256, None)
     except (Refused, FileChanged, NotStored) as error:
-        return _writes({"state": REFUSED, "reason": str(error)}, sha256, None)
+        return _writes({"state": REFUSED, "reason": str(error), "format": None}, sha256, None)
     columns = datafile_columns(array, found, sidecar) | {"source_path": array.source_path}
     del columns["name"]  # what its sender calls the file stays
-    return _writes({**columns, "state": READY, "reason": None}, sha256, sidecar)
+    return _writes({**columns, "state": READY, "reason": None, "format": None}, sha256, sidecar)
+
+
+def _checked(store: ObjectStore, key: str, stat: Stat, name: str, tell: DatasetProgress) -> Found:
+    try:
+        return sandbox().check(store, key, stat, tell)
+    except NotOneArray:
+        raise
+    except Refused:
+        _require_no_other_format(name, beginning(store, key, stat))
+        raise
+
+
+def _require_no_other_format(name: str, first: bytes) -> None:
+    """Raise Refused for a file of another format than HDF5, which its first bytes tell."""
+    if (one := known.format_of(name, first)) is not None:
+        article = "an" if one.name[0] in "AEI" else "a"
+        raise NotOneArray(f"it is {article} {one.name} file; its arrays are served once it is imported", one.name)
+    if (part := known.part(name)) is not None:
+        raise Refused(f"it is {part}")
 
 
 def _writes(columns: dict[str, Any], sha256: str | None, sidecar: Sidecar | None) -> Outcome:

@@ -8,9 +8,10 @@ from functools import partial
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from storage.catalog.jobs import CHECK, ORDER, REGISTER, Job
+from storage.catalog.jobs import CHECK, IMPORT, ORDER, REGISTER, Job
 from storage.ingest.register import Options, register
 from storage.jobs.check import check_upload
+from storage.jobs.imports import import_recording
 from storage.jobs.order import check_order
 from storage.jobs.worker import Held, NotYet, Outcome, Step
 from storage.objectstore import ObjectStore
@@ -20,7 +21,16 @@ FileProgress = Callable[[str, str, int, int], None]
 """Is told the URL of a file, the path of a dataset, how many of its chunks are indexed, and how many it has."""
 
 
-def steps(store: ObjectStore, engine: Engine, progress: FileProgress = untold) -> dict[str, Step]:
+USUAL_QUOTA_NBYTES = 1000 * 10**9
+
+
+def steps(
+    store: ObjectStore,
+    engine: Engine,
+    progress: FileProgress = untold,
+    *,
+    quota_nbytes: int = USUAL_QUOTA_NBYTES,
+) -> dict[str, Step]:
     """Return what is done for each kind of job.
 
     Parameters
@@ -29,6 +39,8 @@ def steps(store: ObjectStore, engine: Engine, progress: FileProgress = untold) -
     engine : Engine
     progress : callable
         Is told, besides the catalog, how far the registering of a file is; first of all with 0 of 0 chunks.
+    quota_nbytes : int
+        What a user may store for whom the catalog says nothing else.
     """
 
     def register_file(held: Held) -> Outcome:
@@ -55,4 +67,5 @@ def steps(store: ObjectStore, engine: Engine, progress: FileProgress = untold) -
         REGISTER: register_file,
         CHECK: partial(check_upload, store, engine),
         ORDER: partial(check_order, store, engine),
+        IMPORT: partial(import_recording, store, engine, quota_nbytes),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import h5py
 
-from storage.errors import Refused
+from storage.errors import NotOneArray, Refused
 from storage.ingest import sorted_times
 from storage.ingest.formats import attributes, nwb
 from storage.ingest.found import Found, Refusal, as_path, storable
@@ -13,7 +13,9 @@ from storage.progress import DatasetProgress, untold
 MAX_ROWS_AT_ONCE = 1 << 24
 """Chunks of more rows are not looked into; nothing in earnest has times in them."""
 
-IMPORTABLE = "its arrays are served once it is registered (flask register)"
+IMPORTABLE = "its arrays are served once it is imported"
+FORMATS = ("NWB", "NIX", "HDF5")
+"""What HDF5 files that are more than one array can be imported as."""
 
 
 def check(file: h5py.File, progress: DatasetProgress = untold) -> Found:
@@ -55,12 +57,13 @@ def check(file: h5py.File, progress: DatasetProgress = untold) -> Found:
 
 def _only_dataset(file: h5py.File) -> h5py.Dataset:
     if nwb.is_nwb(file):
-        raise Refused(f"it is an NWB file; {IMPORTABLE}")
+        raise NotOneArray(f"it is an NWB file; {IMPORTABLE}", "NWB")
     if attributes.text(file.attrs.get("format")) == "nix":
-        raise Refused(f"it is a NIX file; {IMPORTABLE}")
+        raise NotOneArray(f"it is a NIX file; {IMPORTABLE}", "NIX")
     n_entries = file.id.get_num_objs()
     if n_entries != 1:
-        raise Refused(f"it is an HDF5 file with {n_entries} entries in its root, not one array")
+        told = f"it is an HDF5 file with {n_entries} entries in its root, not one array"
+        raise NotOneArray(told, "HDF5") if n_entries else Refused(told)
     (name,) = file.id
     link = file.id.links.get_info(name).type
     if link != h5py.h5l.TYPE_HARD:
@@ -69,5 +72,6 @@ def _only_dataset(file: h5py.File) -> h5py.Dataset:
     kind = h5py.h5g.get_objinfo(file.id, name).type
     if kind != h5py.h5g.DATASET:
         what = "a group" if kind == h5py.h5g.GROUP else "a named type"
-        raise Refused(f"its only entry {as_path(name)!r} is {what}, not an array")
+        told = f"its only entry {as_path(name)!r} is {what}, not an array"
+        raise NotOneArray(told, "HDF5") if kind == h5py.h5g.GROUP else Refused(told)
     return h5py.Dataset(h5py.h5d.open(file.id, name))

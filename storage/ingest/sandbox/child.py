@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 import h5py
 import numpy as np
 
-from storage.errors import Refused, StillWritten
+from storage.errors import NotOneArray, Refused, StillWritten
 from storage.hdf5.remote_file import RemoteFile
 from storage.ingest.file_set import FileSet
 from storage.ingest.formats import flat
@@ -74,6 +74,8 @@ def work(channel: Channel, task: dict[str, Any], beginning: bytes, limits: Limit
         findings.send(channel, fit)
     except StillWritten as error:
         channel.send({"growing": findings.cleaned(str(error), limits.reason_length)})
+    except NotOneArray as error:
+        channel.send({"importable": [error.format, findings.cleaned(str(error), limits.reason_length)]})
     except Refused as error:
         channel.send({"refused": findings.cleaned(str(error), limits.reason_length)})
     except MemoryError:

@@ -203,3 +203,25 @@ def _object(one: FoundObject) -> dict[str, Any]:
 
 def _bytes(array: NDArray[Any]) -> memoryview:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data if array.size else memoryview(b"")
+
+
+def send_array(channel: Channel, array: FoundArray, told: Description, limits: Limits) -> None:
+    """Send the form of an array whose samples will follow; raises Refused where the parent would not take it."""
+    fit_array = _with_clean_texts(array, limits)
+    sound.require_name(array.dataset, "path", limits)
+    sound.require_dataset(told, 0, limits)
+    sound.require_array(fit_array, told, limits)
+    channel.send({"dataset": _dataset(array.dataset, told)})
+    channel.send({"array": asdict(fit_array)})
+
+
+def send_samples(channel: Channel, path: str, samples: NDArray[Any]) -> None:
+    """Send the next samples of an array."""
+    channel.send({"samples": path}, [_bytes(samples)])
+
+
+def send_object(channel: Channel, one: FoundObject, limits: Limits) -> None:
+    """Send one object; raises Refused where the parent would not take it."""
+    kept = Found()
+    _keep_object(kept, one, limits)
+    channel.send({"object": _object(kept.objects[0])})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MEBIBYTE = 1 << 20
 GIBIBYTE = 1 << 30
@@ -81,6 +81,26 @@ class Limits:
     """Characters of what a file calls itself."""
     text_length: int = 8192
     """Characters of one annotation."""
+
+    imported_grows_to: int = 8
+    """Samples of an imported file: so many bytes for each of its own, …"""
+    imported_more_nbytes: int = 64 * MEBIBYTE
+    """… and so many beyond that."""
+    import_reads: int = 16
+    """How often all of an imported file may be fetched: formats that mix channels are read channel by channel."""
+    imported_nbytes_per_s: int = 2 * MEBIBYTE
+    """A file this long may take one more second to import: all of it is read and written."""
+    open_arrays: int = 4096
+    """Arrays of an imported file whose samples come at the same time."""
+
+    def imported_nbytes_for(self, file_nbytes: int) -> int:
+        """Return how many bytes of samples may be made of a file that is imported."""
+        return self.imported_grows_to * file_nbytes + self.imported_more_nbytes
+
+    def for_import(self, file_nbytes: int) -> Limits:
+        """Return these limits as they are for importing a file: with what reading all of it takes."""
+        wall_s = self.wall_s + file_nbytes / self.imported_nbytes_per_s
+        return replace(self, wall_s=wall_s, file_reads=self.import_reads)
 
     def cpu_s_for(self, file_nbytes: int) -> int:
         """Return how many seconds of processor time a file may cost."""

@@ -6,19 +6,20 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.errors import Refused, SandboxAway, StillWritten
+from storage.errors import NotOneArray, Refused, SandboxAway, StillWritten
 from storage.ingest import file_sets
 from storage.ingest.file_sets import Member, SetStat
 from storage.ingest.formats.hdf5 import PlainOptions
+from storage.ingest.formats.one_array import FORMATS
 from storage.ingest.found import Found
 from storage.ingest.inspect import RUN_ENDS
 from storage.ingest.sandbox import walls
@@ -34,6 +35,8 @@ from storage.progress import DatasetProgress, untold
 from storage.stores.backend import Content, Stat, file_name
 
 log = logging.getLogger(__name__)
+
+Heard = TypeVar("Heard")
 
 MAX_COUNT = 2**63
 MAX_NAME = 255
@@ -92,7 +95,7 @@ class Sandbox:
     ) -> None:
         self.limits, self.required = limits or Limits(), required
         self.server = ServerProcess(program)
-        self._raised, self._told_missing = list(raised), False
+        self.raised, self._told_missing = list(raised), False
 
     def start(self) -> None:
         """Start the server, so that the first file need not wait for it."""
@@ -109,6 +112,8 @@ class Sandbox:
         stat: Stat,
         options: PlainOptions | None = None,
         progress: DatasetProgress = untold,
+        *,
+        name: str | None = None,
     ) -> Found:
         """Find everything in a file that can be served.
 
@@ -121,6 +126,8 @@ class Sandbox:
         options : PlainOptions, optional
         progress : DatasetProgress
             Is told how many chunks of which dataset are indexed.
+        name : str, optional
+            What the file is called, where its key is not that.
 
         Raises
         ------
@@ -135,13 +142,13 @@ class Sandbox:
             If no process can be started, or it has not the walls that are required.
         """
         several = isinstance(stat, SetStat)
-        name = cleaned(file_sets.title(url) if several else PurePosixPath(file_name(url)).stem, MAX_NAME)
-        told = {"do": "inspect", "name": name, "options": asdict(options or PlainOptions())}
+        called = cleaned(file_sets.title(url) if several else PurePosixPath(file_name(name or url)).stem, MAX_NAME)
+        told = {"do": "inspect", "name": called, "options": asdict(options or PlainOptions())}
         if not isinstance(stat, SetStat):
             return self._run(told, store, url, stat, progress)
         alone = {"is_left_alone": stat.is_left_alone}
         try:
-            found = self._run({"do": "inspect several", "name": name, **alone}, store, url, stat, progress)
+            found = self._run({"do": "inspect several", "name": called, **alone}, store, url, stat, progress)
         except StillWritten:
             if stat.is_left_alone:
                 raise Refused("the process that parsed it waits for what nobody writes") from None
@@ -182,7 +189,7 @@ class Sandbox:
         members = stat.members if isinstance(stat, SetStat) else (Member(file_name(name), name, stat),)
         with OpenedSet(store, members, self.limits) as files:
             told = {**told, "files": [[one.name, one.stat.nbytes, one.is_read] for one in members]}
-            task = {**told, "nbytes": files.nbytes, "limits": asdict(self.limits), "walls": self._raised}
+            task = {**told, "nbytes": files.nbytes, "limits": asdict(self.limits), "walls": self.raised}
             beginning = files.beginning()
             for _ in range(2):  # a server that has died is started again, once
                 try:
@@ -195,33 +202,69 @@ class Sandbox:
     def _found(
         self, child: Child, task: dict[str, Any], beginning: Content, files: OpenedSet, progress: DatasetProgress
     ) -> Found:
-        """Let one process parse one recording; whatever it does instead is a reason to refuse that."""
-        limits = self.limits
+        """Let one process parse one recording."""
+
+        def listen(channel: Channel) -> Found:
+            several = {one.name: one.stat.nbytes for one in files.members} if len(files.members) > 1 else None
+            return _listen(channel, Findings(task["nbytes"], self.limits, several), files, progress)
+
+        name, limits = files.members[0].name, self.limits
+        return self.talk(child, task, [beginning], listen, name, limits, limits.output_nbytes)
+
+    def talk(
+        self,
+        child: Child,
+        task: dict[str, Any],
+        parts: Sequence[Content],
+        listen: Callable[[Channel], Heard],
+        name: str,
+        limits: Limits,
+        max_nbytes: int,
+    ) -> Heard:
+        """Give a process its task, and listen to it; whatever it does instead is a reason to refuse the file.
+
+        Parameters
+        ----------
+        child : Child
+        task : dict
+        parts : sequence of bytes
+            What comes with the task.
+        listen : callable
+            Hears what the process says, until that was all.
+        name : str
+            Of the file, for the log.
+        limits : Limits
+        max_nbytes : int
+            Of all that the process says.
+
+        Raises
+        ------
+        Refused, SandboxAway, ServerGone
+        """
         channel = Channel(
             child.end,
             max_message_nbytes=limits.message_nbytes,
-            max_nbytes=limits.output_nbytes,
+            max_nbytes=max_nbytes,
             deadline=time.monotonic() + limits.wall_s,
         )
         try:
-            channel.send(task, [beginning])
+            channel.send(task, parts)
             self._require_walls(channel.receive()[0])
             channel.send({"begin": True})
-            several = {one.name: one.stat.nbytes for one in files.members} if len(files.members) > 1 else None
-            return _listen(channel, Findings(task["nbytes"], limits, several), files, progress)
+            return listen(channel)
         except TooLate:
             raise Refused(f"parsing it takes longer than {limits.wall_s:g} s") from None
         except Closed:
             raise Refused(_ended(child.status(), limits.cpu_s_for(task["nbytes"]))) from None
         except (Garbage, Overasked, Lie) as error:
-            log.warning("the process that parsed %s %s", cleaned(files.members[0].name, MAX_NAME), error)
+            log.warning("the process that parsed %s %s", cleaned(name, MAX_NAME), error)
             raise Refused(f"the process that parsed it {error}") from error
 
     def _require_walls(self, told: dict[str, Any]) -> None:
         """Tell once which walls are missing; raise SandboxAway where that is not allowed."""
-        missing = {name: told.get("walls", {}).get(name, "nothing is said of it") for name in self._raised}
+        missing = {name: told.get("walls", {}).get(name, "nothing is said of it") for name in self.raised}
         missing = {name: reason for name, reason in missing.items() if reason is not None}
-        if self.required and not walls.BY_KERNEL.isdisjoint({*missing, *(walls.BY_KERNEL - {*self._raised})}):
+        if self.required and not walls.BY_KERNEL.isdisjoint({*missing, *(walls.BY_KERNEL - {*self.raised})}):
             raise SandboxAway(f"nothing is parsed without the walls {', '.join(sorted(walls.BY_KERNEL))}: {missing}")
         if missing and not self._told_missing:
             self._told_missing = True
@@ -243,10 +286,18 @@ def _listen(channel: Channel, findings: Findings, files: OpenedSet, progress: Da
             raise Refused(findings.prose(told[kind]))
         elif kind == "growing":
             raise StillWritten(findings.prose(told[kind]))
+        elif kind == "importable":
+            raise _not_one_array(told[kind], findings)
         elif kind == "end":
             return findings.found
         else:
             findings.take(kind, told.get(kind), parts)
+
+
+def _not_one_array(told: Any, findings: Findings) -> NotOneArray:
+    if not isinstance(told, list) or len(told) != 2 or told[0] not in FORMATS:
+        raise Lie("told of a format that is none")
+    return NotOneArray(findings.prose(told[1]), told[0])
 
 
 def _progress(told: Any, findings: Findings) -> tuple[str, int, int]:

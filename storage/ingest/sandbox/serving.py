@@ -131,6 +131,11 @@ class OpenedSet:
         """Close all."""
         self._stack.close()
 
+    @property
+    def used(self) -> list[Member]:
+        """Those that were opened."""
+        return [self.members[number] for number in sorted(self._opened)]
+
     def beginning(self) -> Content:
         """Return the first bytes of the first file; raises NotStored, StoreAway or FileChanged."""
         return self._file(0).beginning()

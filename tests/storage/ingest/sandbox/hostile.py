@@ -228,6 +228,9 @@ LIES = {
     "refuse_with_a_page": lambda channel: channel.send({"refused": "x" * 100_000}),
     "refuse_with_an_escape": lambda channel: channel.send({"refused": "\x1b]0;owned\x07"}),
     "refuse_with_no_text": lambda channel: channel.send({"refused": {"a": 1}}),
+    "importable_as_nothing": lambda channel: channel.send({"importable": ["EXE", "it is a program"]}),
+    "importable_in_one_word": lambda channel: channel.send({"importable": "NWB"}),
+    "importable_with_an_escape": lambda channel: channel.send({"importable": ["NWB", "\x1b[2J"]}),
     "end_at_once": lambda channel: channel.send({"end": True}),
 }
 

@@ -147,9 +147,9 @@ REFUSED = {
     "no space": (lambda file: file.create_dataset("a", data=h5py.Empty("f4")), "null dataspace"),
     "NWB": (
         lambda file: file.attrs.update(nwb_version="2.0"),
-        "an NWB file; its arrays are served once it is registered",
+        "an NWB file; its arrays are served once it is imported",
     ),
-    "NIX": (lambda file: file.attrs.update(format="nix"), "a NIX file; its arrays are served once it is registered"),
+    "NIX": (lambda file: file.attrs.update(format="nix"), "a NIX file; its arrays are served once it is imported"),
     "long double": (lambda file: file.create_dataset("a", (3,), np.longdouble), "long double"),
     "a filter": (lambda file: file.create_dataset("a", (90,), "i4", chunks=(9,), scaleoffset=3), "scaleoffset"),
     "references": (lambda file: file.create_dataset("a", data=np.array([file.ref], h5py.ref_dtype)), "reference"),

@@ -46,6 +46,9 @@ REASONS = {
     "refuse_with_a_page": "cannot be shown",
     "refuse_with_an_escape": "cannot be shown",
     "refuse_with_no_text": "cannot be shown",
+    "importable_as_nothing": "a format that is none",
+    "importable_in_one_word": "a format that is none",
+    "importable_with_an_escape": "cannot be shown",
 }
 
 
