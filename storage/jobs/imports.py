@@ -15,6 +15,7 @@ from storage.errors import FileChanged, NotStored, QuotaExceeded, Refused, Store
 from storage.ingest import convert, record, register, sidecars
 from storage.ingest.convert import Owner, Source
 from storage.ingest.file_sets import Member
+from storage.ingest.formats import nwb_session
 from storage.ingest.formats.one_array import FORMATS
 from storage.ingest.found import Refusal
 from storage.ingest.sandbox.sandbox import sandbox
@@ -69,6 +70,7 @@ def _register(store: ObjectStore, engine: Engine, datafile: Datafile, owner: str
         held.tell(n_indexed / max(n_chunks, 1))
 
     found = sandbox().inspect(store, key, stat, progress=tell, name=datafile.name)
+    nwb_session.without_subject(found)  # nobody was asked whether others may know whom it was recorded from
     if not found.objects:
         raise Refused("; ".join(f"{one.path}: {one.reason}" for one in found.refusals[:3]) or "nothing is in it")
     stored = {path: sidecars.put(store, engine, found, path) for path in {one.dataset for one in found.arrays.values()}}
