@@ -29,6 +29,9 @@ CLIENT = {
 }
 """A store that never says anything is given up after 14 s, one where nobody listens at once."""
 
+PAGE_KEYS = 1000
+"""Keys of one page of a list; S3 gives no more."""
+
 LAST = "\U0010ffff"
 """Follows whatever a key can go on with."""
 
@@ -95,7 +98,7 @@ class S3fs:
         bucket, _, prefix = top.partition("/")
         found: set[str] = set()
         below = f"{prefix}/" if prefix else ""
-        more: dict[str, Any] = {"MaxKeys": 1} if is_one_recording(top) else {}
+        more: dict[str, Any] = {"MaxKeys": 1 if is_one_recording(top) else PAGE_KEYS}
         while True:
             page = await self._files._call_s3("list_objects_v2", Bucket=bucket, Prefix=below, **more)
             if is_one_recording(top):
@@ -108,7 +111,7 @@ class S3fs:
             if not page.get("IsTruncated"):
                 return found
             after = page["Contents"][-1]["Key"] if recording is None else f"{recording.partition('/')[2]}{LAST}"
-            more = {"StartAfter": after}
+            more |= {"StartAfter": after}
 
 
 def _named_errors(name: str, ask: Callable[[], T]) -> T:
