@@ -178,6 +178,12 @@ def ask(ranges, channel):
     channel.receive()
 
 
+def unit(**more):
+    fields = {"name": "a unit", "annotations": {"mean": {}}}
+    told = {"type_name": "unit", "source_path": "/u", "fields": fields, "parents": {}, "arrays": {}, "noted": {}}
+    return {"object": told | more}
+
+
 LIES = {
     "flood": flood,
     "flood_with_bytes": flood_with_bytes,
@@ -209,6 +215,9 @@ LIES = {
     "refuse_with_a_page": lambda channel: channel.send({"refused": "x" * 100_000}),
     "refuse_with_an_escape": lambda channel: channel.send({"refused": "\x1b]0;owned\x07"}),
     "refuse_with_no_text": lambda channel: channel.send({"refused": {"a": 1}}),
+    "tell_of_parents_that_are_not_there": lambda channel: channel.send(unit(parents={"recordingchannel": ["/none"]})),
+    "tell_of_endless_parents": lambda channel: channel.send(unit(parents={"recordingchannel": ["/c"] * 300_000})),
+    "note_arrays_that_are_not_there": lambda channel: channel.send(unit(noted={"mean": "/none"})),
     "end_at_once": lambda channel: channel.send({"end": True}),
 }
 

@@ -46,6 +46,9 @@ REASONS = {
     "refuse_with_a_page": "cannot be shown",
     "refuse_with_an_escape": "cannot be shown",
     "refuse_with_no_text": "cannot be shown",
+    "tell_of_parents_that_are_not_there": "object that does not hold together",
+    "tell_of_endless_parents": "object that does not hold together",
+    "note_arrays_that_are_not_there": "object that does not hold together",
 }
 
 
