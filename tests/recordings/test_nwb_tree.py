@@ -11,6 +11,8 @@ import pytest
 from pynwb import NWBHDF5IO
 
 from tests.archive import Archive
+from tests.storage.ingest.nwb.test_sweeps import electrode, response
+from tests.storage.ingest.nwb.written import session, write
 
 SAMPLES = Path(os.environ.get("EPHYSTORE_SAMPLES", "nowhere")) / "nwb"
 FILES = sorted(SAMPLES.glob("*.nwb"))
@@ -192,3 +194,26 @@ class TestUnits:
         assert archive.values(epochs["times"]["data"]) == table["start_time"].tolist()
         assert archive.values(epochs["durations"]["data"]) == (table["stop_time"] - table["start_time"]).tolist()
         assert epochs["annotations"]["description"] == said.epochs.description
+
+
+def test_sweeps_of_one_experiment_are_the_tree_that_neo_reads_from_its_abf(tmp_path):
+    neo = pytest.importorskip("neo")
+    block = neo.io.AxonIO(str(SAMPLES.parent / "vendor" / "17o05027_ic_ramp.abf")).read_block()
+    made = session()
+    pipette = electrode(made)
+    for number, segment in enumerate(block.segments):
+        (signal,) = segment.analogsignals
+        assert str(signal.units.dimensionality) == "mV"
+        more = {"starting_time": float(signal.t_start), "rate": float(signal.sampling_rate), "conversion": 1e-3}
+        samples, sweep = signal.magnitude[:, 0], np.uint64(number)
+        made.add_acquisition(response(pipette, f"sweep{number}", data=samples, sweep_number=sweep, **more))
+    archive = Archive(tmp_path)
+    assert archive.register(write(made, tmp_path / "x.nwb")).refusals == []
+    segments, signals = objects(archive, "segment"), objects(archive, "analogsignal")
+    by_link = dict(zip(links("analogsignal", signals), signals, strict=True))
+    assert [one["index"] for one in segments] == list(range(len(block.segments)))
+    for segment, expected in zip(segments, block.segments, strict=True):
+        (one,) = [by_link[link] for link in segment["analogsignal_set"]]
+        assert one["t_start"]["data"] == float(expected.analogsignals[0].t_start)
+        volts = np.array(archive.values(one["signal"]["data"]))
+        np.testing.assert_allclose(volts * 1e3, expected.analogsignals[0].magnitude[:, 0], rtol=1e-6)

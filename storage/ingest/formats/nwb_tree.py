@@ -174,7 +174,7 @@ def everything(group: h5py.Group, leave_out: frozenset[str] = frozenset()) -> di
     return {as_path(name): value for name, value in found.items() if value not in (None, "", [])}
 
 
-NOT_TOLD = frozenset({"namespace", "object_id", "neurodata_type"})
+NOT_TOLD = frozenset({"namespace", "object_id", "neurodata_type", "help", "ancestry"})
 """Attributes that say nothing about a recording, or are told anyway."""
 
 

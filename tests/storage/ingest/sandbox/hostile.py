@@ -197,6 +197,13 @@ OF_SEVERAL = {
 }
 """Lies of processes that parse a recording of several files."""
 
+
+def unit(**more):
+    fields = {"name": "a unit", "annotations": {"mean": {}}}
+    told = {"type_name": "unit", "source_path": "/u", "fields": fields, "parents": {}, "arrays": {}, "noted": {}}
+    return {"object": told | more}
+
+
 LIES = {
     "flood": flood,
     "flood_with_bytes": flood_with_bytes,
@@ -231,6 +238,9 @@ LIES = {
     "importable_as_nothing": lambda channel: channel.send({"importable": ["EXE", "it is a program"]}),
     "importable_in_one_word": lambda channel: channel.send({"importable": "NWB"}),
     "importable_with_an_escape": lambda channel: channel.send({"importable": ["NWB", "\x1b[2J"]}),
+    "tell_of_parents_that_are_not_there": lambda channel: channel.send(unit(parents={"recordingchannel": ["/none"]})),
+    "tell_of_endless_parents": lambda channel: channel.send(unit(parents={"recordingchannel": ["/c"] * 300_000})),
+    "note_arrays_that_are_not_there": lambda channel: channel.send(unit(noted={"mean": "/none"})),
     "end_at_once": lambda channel: channel.send({"end": True}),
 }
 

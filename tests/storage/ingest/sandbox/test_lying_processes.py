@@ -49,6 +49,9 @@ REASONS = {
     "importable_as_nothing": "a format that is none",
     "importable_in_one_word": "a format that is none",
     "importable_with_an_escape": "cannot be shown",
+    "tell_of_parents_that_are_not_there": "object that does not hold together",
+    "tell_of_endless_parents": "object that does not hold together",
+    "note_arrays_that_are_not_there": "object that does not hold together",
 }
 
 
