@@ -77,6 +77,11 @@ class Metadata:
         sources = linked(entity, "sources")
         return {**said, "sources": sources} if sources else said
 
+    def has_room(self, length: int) -> bool:
+        """Take room for what is told once more; whether there was enough."""
+        self.left -= length
+        return self.left > 0
+
     def section(self, section: h5py.Group) -> dict[str, Any]:
         """Return the properties of a section, and the sections in it by their names."""
         return self._section(section, _Room(), 1)
@@ -142,11 +147,11 @@ def text_property(section: h5py.Group | None, name: str) -> str | None:
     return values[0] or None if len(values) == 1 else None
 
 
-def is_array_annotation(section: h5py.Group, name: str) -> bool:
-    """Whether Neo wrote a property with one value for each channel or time."""
+def array_annotations(section: h5py.Group) -> list[str]:
+    """Return the names of the properties that have one value for each channel or time, as Neo writes them."""
     around = group_in(section, "properties")
-    stored = None if around is None else dataset_in(around, name)
-    return stored is not None and attributes.text(stored.attrs.get("type")) == ARRAY_ANNOTATION
+    stored = [] if around is None else list(members(around))
+    return [name for name, one in stored if attributes.text(one.attrs.get("type")) == ARRAY_ANNOTATION]
 
 
 def quantity_of(section: h5py.Group | None, name: str) -> tuple[float, str | None] | None:

@@ -5,7 +5,9 @@ A signal of several channels is a DataArray per channel there, and so an analogs
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Hashable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import h5py
@@ -17,7 +19,7 @@ from storage.ingest.formats.members import group_in, groups_in
 from storage.ingest.formats.nix_arrays import data_array
 from storage.ingest.formats.nix_entities import (
     Metadata,
-    is_array_annotation,
+    array_annotations,
     moment_of,
     name_of,
     quantity_of,
@@ -26,7 +28,7 @@ from storage.ingest.formats.nix_entities import (
 )
 from storage.ingest.formats.nix_neo_groups import Groups, groups_of, number_of
 from storage.ingest.formats.time_arrays import Times
-from storage.ingest.found import Found, FoundArray, FoundObject, as_path, written_out
+from storage.ingest.found import Found, FoundArray, FoundObject, as_path, identity, written_out
 from storage.selection import require_axis
 
 BLOCK = "neo.block"
@@ -38,6 +40,33 @@ NOT_ANNOTATIONS = ("neo_name", "t_start", "t_stop")
 """Properties that become fields."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """What Neo wrote of one object beside its arrays."""
+
+    name: str | None = None
+    annotations: dict[str, Any] = field(default_factory=dict)
+    times: dict[str, tuple[float, str | None]] = field(default_factory=dict)
+    """``t_start`` and ``t_stop``, where they are told."""
+    length: int = 0
+    """About how many characters the annotations take."""
+
+
+def _section(group: h5py.Group, metadata: Metadata) -> _Section:
+    before = metadata.left
+    told = metadata.properties(group)
+    arrays = {key: told.pop(key) for key in array_annotations(group) if key in told}
+    kept = {key: value for key, value in told.items() if key not in NOT_ANNOTATIONS}
+    times = {name: quantity_of(group, name) for name in ("t_start", "t_stop")}
+    name = text_property(group, "neo_name")
+    return _Section(
+        name=None if name is None else written_out(name),
+        annotations={**kept, **({ARRAY_ANNOTATIONS: arrays} if arrays else {})},
+        times={key: value for key, value in times.items() if value is not None},
+        length=before - metadata.left,
+    )
+
+
 @dataclass(slots=True)
 class _Block:
     """One Block while it is read."""
@@ -46,9 +75,23 @@ class _Block:
     group: h5py.Group
     path: str
     metadata: Metadata
-    groups: Groups
+    groups: Groups = field(default_factory=Groups)
     used: set[tuple[str, str]] = field(default_factory=set)
     """Kinds and paths of what a Segment has; one may be in several."""
+
+    _last: tuple[Hashable, _Section] | None = None
+
+    def section_of(self, entity: h5py.Group) -> _Section:
+        """Return what the metadata of an object say; all channels of a signal, one after another, share theirs."""
+        group = group_in(entity, "metadata")
+        if group is None:
+            return _Section()
+        own = identity(group)
+        if self._last is None or self._last[0] != own:
+            self._last = own, _section(group, self.metadata)
+        elif not self.metadata.has_room(self._last[1].length):
+            return replace(self._last[1], annotations={})
+        return self._last[1]
 
     def place(self, kind: str, path: str, segment: str | None) -> str:
         """Return the ``source_path`` of an object of a Segment."""
@@ -75,16 +118,20 @@ def add_block(
     metadata : Metadata
     """
     path = as_path(group.name)
-    annotations = {key: value for key, value in about_file.items() if value} | annotations_of(metadata, group, path)
-    said = {"name": neo_name(group) or name, "filedatetime": moment_of(group), "index": index}
+    block = _Block(found, group, path, metadata)
+    section = block.section_of(group)
+    annotations = {key: value for key, value in about_file.items() if value} | section.annotations
+    annotations |= metadata.plain(group, path)
+    said = {"name": section.name or name, "filedatetime": moment_of(group), "index": index}
     found.objects.append(FoundObject("block", path, {**said, "annotations": annotations}))
-    block = _Block(found, group, path, metadata, groups_of(found, group, path, metadata))
+    block.groups = groups_of(found, group, path, metadata)
     for number, segment in enumerate(one for one in groups_in(group, "groups") if text_of(one, "type") == SEGMENT):
         where = as_path(segment.name)
         with found.refusing(where):
-            told: dict[str, Any] = {"name": neo_name(segment) or f"segment {number}"}
+            section = block.section_of(segment)
+            told: dict[str, Any] = {"name": section.name or f"segment {number}", "index": number}
             told |= {"filedatetime": moment_of(segment)}
-            told |= {"index": number, "annotations": annotations_of(metadata, segment, where)}
+            told["annotations"] = {**section.annotations, **metadata.plain(segment, where)}
             found.objects.append(FoundObject("segment", where, told, {"block": path}))
         _add_children(block, segment, where)
     _add_children(block, group, None)
@@ -93,45 +140,42 @@ def add_block(
 def _add_children(block: _Block, around: h5py.Group, segment: str | None) -> None:
     """Add the objects of a Segment, or, without one, those of the Block that are in none."""
     parents = {} if segment is None else {"segment": segment}
-    n_channels: dict[str, int] = {}
-    arrays = groups_in(around, "data_arrays")
-    for one in arrays:
-        base = name_of(one).rpartition(".")[0]
-        n_channels[base] = n_channels.get(base, 0) + 1
-    for kind, entities in (("data_arrays", arrays), ("multi_tags", groups_in(around, "multi_tags"))):
-        of_block = group_in(block.group, kind)
-        for linked in entities:
-            # Reached from the Block, where its name is its own, rather than by one of the links to it, which are ids.
-            one = (of_block is not None and group_in(of_block, name_of(linked))) or linked
-            path, type_name = f"{block.path}/{kind}/{name_of(one)}", text_of(one, "type") or ""
-            if segment is None and (kind, path) in block.used:
-                continue
-            place = block.place(kind, path, segment)
-            with block.found.refusing(path):
-                if type_name in SIGNALS:
-                    _add_signal(block, one, place, parents, n_channels[name_of(one).rpartition(".")[0]])
-                elif type_name == PICTURES:
-                    raise Refused("it is a sequence of pictures, which are not served")
-                elif type_name == "neo.spiketrain":
-                    _add_spike_train(block, one, place, parents)
-                elif type_name in ("neo.event", "neo.epoch"):
-                    _add_moments(block, one, place, parents, type_name)
+    entities = [(kind, name_of(one), one) for kind in ("data_arrays", "multi_tags") for one in groups_in(around, kind)]
+    n_channels = Counter(name.rpartition(".")[0] for kind, name, _ in entities if kind == "data_arrays")
+    of_block = {kind: group_in(block.group, kind) for kind in ("data_arrays", "multi_tags")}
+    for kind, name, linked in entities:
+        path, there = f"{block.path}/{kind}/{name}", of_block[kind]
+        if segment is None and (kind, path) in block.used:
+            continue
+        # Reached from the Block, where its name is its own, rather than by one of the links to it, which are ids.
+        one = (there is not None and group_in(there, name)) or linked
+        type_name = text_of(one, "type")
+        place = block.place(kind, path, segment)
+        with block.found.refusing(path):
+            if type_name in SIGNALS:
+                _add_signal(block, one, place, parents, n_channels[name.rpartition(".")[0]])
+            elif type_name == PICTURES:
+                raise Refused("it is a sequence of pictures, which are not served")
+            elif type_name == "neo.spiketrain":
+                _add_spike_train(block, one, place, parents)
+            elif type_name in ("neo.event", "neo.epoch"):
+                _add_moments(block, one, place, parents, type_name)
 
 
 def _add_signal(block: _Block, group: h5py.Group, path: str, parents: dict[str, str], n_channels: int) -> None:
     """Add one channel of a signal."""
-    array, section = data_array(group), group_in(group, "metadata")
+    array, section = data_array(group), block.section_of(group)
     if array.time_axis is None or array.data.ndim != 1:
         raise Refused("it has not one axis, of time, as Neo writes signals")
     channel = number_of(group)
-    annotations = annotations_of(block.metadata, group, path)
-    name = neo_name(group) or name_of(group).rpartition(".")[0]
+    annotations = {**section.annotations, **block.metadata.plain(group, path)}
+    name = section.name or name_of(group).rpartition(".")[0]
     if n_channels > 1:
         of_channel = _of_one(annotations.pop(ARRAY_ANNOTATIONS, {}), channel)
         annotations |= {"channel": channel, **({ARRAY_ANNOTATIONS: of_channel} if of_channel else {})}
         name = f"{name} {of_channel.get('channel_names', channel)}"
     fields: dict[str, Any] = {"name": name, "annotations": annotations}
-    start = quantity_of(section, "t_start")
+    start = section.times.get("t_start")
     told = None if start is None else clock(start[1])
     if start is not None and told is not None and array.dimensions[0].kind == "sample":
         fields |= {"t_start": told.time(start[0]), "t_start_units": told.unit}
@@ -143,11 +187,11 @@ def _add_signal(block: _Block, group: h5py.Group, path: str, parents: dict[str, 
 
 def _add_spike_train(block: _Block, tag: h5py.Group, path: str, parents: dict[str, str]) -> None:
     times, _ = _times_of(block.found, tag)
-    section = group_in(tag, "metadata")
-    fields: dict[str, Any] = {"name": neo_name(tag)}
-    annotations = _in_order(annotations_of(block.metadata, tag, path), times)
+    section = block.section_of(tag)
+    fields: dict[str, Any] = {"name": section.name}
+    annotations = _in_order({**section.annotations, **block.metadata.plain(tag, path)}, times)
     for name, spike, outer in (("t_start", times.first, min), ("t_stop", times.last, max)):
-        quantity = quantity_of(section, name)
+        quantity = section.times.get(name)
         told = None if quantity is None else clock(quantity[1])
         if quantity is not None and told is not None:
             fields |= {name: told.time(quantity[0]), f"{name}_units": told.unit}
@@ -204,9 +248,9 @@ def _add_moments(block: _Block, tag: h5py.Group, path: str, parents: dict[str, s
         told = clock(text_of(extents, "unit")) or Clock(times.unit)
         durations = told.times(time_arrays.values_of(data))
         arrays["durations"] = nix_tags.add_beside(found, f"{path}#durations", times, durations, told.unit, "durations")
-    annotations = _in_order(annotations_of(block.metadata, tag, path), times)
-    name = neo_name(tag)
-    fields = {"annotations": {**annotations, **({"name": name} if name else {})}}
+    section = block.section_of(tag)
+    annotations = _in_order({**section.annotations, **block.metadata.plain(tag, path)}, times)
+    fields = {"annotations": {**annotations, **({"name": section.name} if section.name else {})}}
     type_name = "epocharray" if kind == "neo.epoch" else "eventarray"
     found.objects.append(FoundObject(type_name, path, fields, parents, arrays))
 
@@ -220,22 +264,6 @@ def _times_of(found: Found, tag: h5py.Group) -> tuple[Times, h5py.Group]:
     if told is None:
         raise Refused(f"its times are in {text_of(positions, 'unit')!r}, which is no unit of time")
     return nix_arrays.add_positions(found, positions, data_array(positions).data, told), positions
-
-
-def annotations_of(metadata: Metadata, entity: h5py.Group, path: str) -> dict[str, Any]:
-    """Return the annotations that Neo wrote, and what tells where they were."""
-    section = group_in(entity, "metadata")
-    told = metadata.properties(section)
-    arrays = {key: told.pop(key) for key in list(told) if section is not None and is_array_annotation(section, key)}
-    kept = {key: value for key, value in told.items() if key not in NOT_ANNOTATIONS}
-    said = {**kept, **metadata.plain(entity, path)}
-    return {**said, ARRAY_ANNOTATIONS: arrays} if arrays else said
-
-
-def neo_name(entity: h5py.Group) -> str | None:
-    """Return the name that an object had in Neo; None where it had none."""
-    told = text_property(group_in(entity, "metadata"), "neo_name")
-    return None if told is None else written_out(told)
 
 
 def _of_one(arrays: dict[str, Any], channel: int) -> dict[str, Any]:

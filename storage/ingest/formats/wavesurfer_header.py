@@ -99,7 +99,9 @@ def header_of(group: h5py.Group) -> Header:
 def _rate(group: h5py.Group, version: str) -> float:
     rate = _numbers(group, "rate")
     if rate is None:
-        raise Refused("its header has no AcquisitionSampleRate")
+        raise Refused(
+            "its header has no AcquisitionSampleRate; if it is not of WaveSurfer, a mapping file can tell what it is (--map)"
+        )
     rate_hz = attributes.number(rate, "AcquisitionSampleRate")
     if rate_hz <= 0:
         raise Refused(f"its AcquisitionSampleRate is {rate_hz}")

@@ -333,3 +333,30 @@ def test_large_metadata_that_all_arrays_share_are_told_as_far_as_there_is_room(s
     assert served.register(tmp_path / "x.nix").refusals == []
     told = [len(str(one["annotations"].get("metadata", ""))) for one in served.all("analogsignal")]
     assert len(told) == 30 and 10**6 < told[0] < 1.1e6 and sum(told) < 17e6
+
+
+def test_files_of_the_first_versions(served, tmp_path):
+    """Before 1.1.1 a value of a property was a record, before 1.2.1 an alias dimension held its array itself."""
+    with block_in(tmp_path / "x.nix") as block:
+        moments = block.create_data_array("moments", "nix.events", data=[1.0, 2.5])
+        moments.unit = "s"
+        moments.append_range_dimension_using_self()
+        section = block._parent.create_section("m", "nix.metadata")
+        section["words"], section["weight"] = "x", 0.0
+        block.metadata = section
+    with h5py.File(tmp_path / "x.nix", "r+") as file:
+        file.attrs["version"] = np.array([1, 0, 0], np.int32)
+        array = file["data/a block/data_arrays/moments"]
+        dimension = array["dimensions/1"]
+        del dimension["link"]
+        dimension[array.attrs["entity_id"]] = array
+        for name, type_, values in (("words", h5py.string_dtype(), ["a", "b"]), ("weight", "<f8", [2.5])):
+            record = np.dtype([("value", type_), ("uncertainty", "<f8"), ("reference", h5py.string_dtype())])
+            around = file["metadata/m/properties"]
+            del around[name]
+            around[name] = np.array([(value, 0.0, "") for value in values], record)
+        around["weight"].attrs["unit"] = "kg"
+    assert served.register(tmp_path / "x.nix").refusals == []
+    assert served.array(served.one("eventarray")["times"]).tolist() == [1, 2.5]
+    told = served.one("block")["annotations"]["metadata"]
+    assert told == {"words": ["a", "b"], "weight": {"data": 2.5, "units": "kg"}}
