@@ -162,7 +162,7 @@ class _One:
         if self.store.stat(self.url) != stat:
             raise FileChanged(f"{file_name(self.url)} was changed while it was read; register it again")
         with Session(self.engine) as session:
-            moved = None if known else find_moved(session, self.store, self.url, found.identity, stat)
+            moved = None if known else find_moved(session, self.store, self.url, found.identity, stat, self.told.owner)
         if known is None and moved is None and not found.objects:
             return Outcome(self.url, "refused", refusals=found.refusals)
         paths = {one.dataset for one in found.arrays.values()}
