@@ -201,6 +201,7 @@ class _One:
     ) -> dict[str, int]:
         """Write one file and all that was found in it; return how many objects of each type it has."""
         file = find.stored_file(session, self.url)
+        is_new = file is None
         content_changed = file is None or file.pin != stat.pin
         if file is None:
             file = StoredFile(name=self.url)
@@ -219,7 +220,8 @@ class _One:
         short_indices.replace(session.connection(), gone, packed)
         leftovers.strike_out(session, [one.key for one in made])
         leftovers.doom(session, gone)
-        writing = record.Recording(session, file, owner_id, options.safety_level or PRIVATE, content_changed)
+        level = options.safety_level or PRIVATE
+        writing = record.Recording(session, file, owner_id, level, content_changed, is_new)
         datafiles = writing.write(found, stored)
         session.flush()
         orders.add(session, file, _unordered(found, datafiles), self.batch)

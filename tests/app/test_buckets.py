@@ -26,7 +26,7 @@ from tests.s3 import KEYS
 from tests.storage.ingest.test_register import write_nwb
 
 ROOT = Path(__file__).resolve().parents[2]
-N_FILES = int(os.environ.get("EPHYSTORE_TEST_FILES", "30"))
+N_FILES = int(os.environ.get("EPHYSTORE_TEST_FILES", "16"))
 """Of a bucket; 1000 take minutes."""
 
 
