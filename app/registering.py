@@ -40,7 +40,8 @@ def register_places(found: Services, places: Sequence[str], options: Options, *,
         if leave_to_workers:
             queue_files(found, files, options)
             told = f"queued {len(files)} files; 'flask jobs list' tells how far it is"
-            click.echo(told + (f"; {n_unchanged} are unchanged" if n_unchanged else ""))
+            told += f"; {n_unchanged} are unchanged" if n_unchanged else ""
+            click.echo(told + (f"; {len(missing)} are missing" if missing else ""))
             return
     outcomes = register_files(found, files, options)
     if len(files) > 1 or n_unchanged or missing:

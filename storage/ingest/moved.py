@@ -15,7 +15,9 @@ MAX_LOOKED_AT = 20
 """Files of one identity; what has more is copied all the time, and not moved."""
 
 
-def find_moved(session: Session, store: ObjectStore, url: str, identity: str | None, stat: Stat) -> StoredFile | None:
+def find_moved(
+    session: Session, store: ObjectStore, url: str, identity: str | None, stat: Stat, owner: str | None
+) -> StoredFile | None:
     """Return the one file that was registered elsewhere, calls itself the same, and is not there any more.
 
     Parameters
@@ -27,6 +29,8 @@ def find_moved(session: Session, store: ObjectStore, url: str, identity: str | N
     identity : str, optional
     stat : Stat
         Of the file there: among several the one of the same version was moved.
+    owner : str, optional
+        Whose it is told to be: a file of somebody else's is not taken from them by one that calls itself the same.
 
     Raises
     ------
@@ -36,10 +40,11 @@ def find_moved(session: Session, store: ObjectStore, url: str, identity: str | N
     if identity is None:
         return None
     same = select(StoredFile).where(StoredFile.identity == identity, StoredFile.name != url).order_by(StoredFile.id)
-    known = [one for one in session.scalars(same.limit(MAX_LOOKED_AT + 1)) if is_registered(one.name)]
+    known = session.scalars(same.limit(MAX_LOOKED_AT + 1)).all()
     if len(known) > MAX_LOOKED_AT:
         return None
-    gone = [one for one in known if not is_there(store, one.name)]
+    own = [one for one in known if is_registered(one.name) and owner in (None, one.options.get("owner"))]
+    gone = [one for one in own if not is_there(store, one.name)]
     alike = [one for one in gone if one.pin == stat.pin or one.nbytes == stat.nbytes]
     candidates = gone if len(gone) == 1 else alike
     return candidates[0] if len(candidates) == 1 else None

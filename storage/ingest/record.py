@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, literal, select, union_all
 from sqlalchemy.orm import Session
 
 from storage.catalog import corrections, find
@@ -42,6 +42,8 @@ class Recording:
     """Whether the file itself is another than when it was written last."""
     _shared: dict[tuple[str, str], Any] = field(default_factory=dict)
     """Rows that others have among several parents."""
+    is_new: bool = False
+    """Whether nothing of it was ever written."""
 
     def write(self, found: Found, sidecars: Mapping[str, Sidecar | None]) -> dict[str, int]:
         """Write all findings: rows that are there already are changed, those of what has gone are archived.
@@ -117,6 +119,8 @@ class Recording:
         return int(row.id)
 
     def _known(self, model: type[Any]) -> dict[str, Any]:
+        if self.is_new:
+            return {}
         rows = self.session.scalars(select(model).where(model.file_id == self.file.id)).unique()
         # An upload that was not one array has a row without a path, which stands for the file itself.
         return {row.source_path: row for row in rows if row.source_path or model is not Datafile}
@@ -181,13 +185,12 @@ def rows_of(session: Session, file: StoredFile) -> Iterator[Any]:
 
 def count(session: Session, file: StoredFile) -> dict[str, int]:
     """Return how many active objects of each type a file has."""
-    counts = {}
-    for type_name, model in TYPES.items():
-        conditions = (model.file_id == file.id, model.current_state == ACTIVE)
-        n_objects = session.scalar(select(func.count()).select_from(model).where(*conditions))
-        if n_objects:
-            counts[type_name] = n_objects
-    return counts
+    queries = (
+        select(literal(name), func.count(model.id)).where(model.file_id == file.id, model.current_state == ACTIVE)
+        for name, model in TYPES.items()
+    )
+    found = {name: number for name, number in session.execute(union_all(*queries)) if number}
+    return {name: found[name] for name in TYPES if name in found}
 
 
 def _with_datafiles(found: FoundObject, datafiles: Mapping[str, int]) -> dict[str, Any]:

@@ -185,7 +185,7 @@ class _One:
         if file_sets.stat(self.store, self.url) != stat:
             raise FileChanged(f"{file_name(self.url)} was changed while it was read; register it again")
         with Session(self.engine) as session:
-            moved = None if known else find_moved(session, self.store, self.url, found.identity, stat)
+            moved = None if known else find_moved(session, self.store, self.url, found.identity, stat, self.told.owner)
         if known is None and moved is None and not found.objects:
             return Outcome(self.url, "refused", refusals=found.refusals)
         paths = {one.dataset for one in found.arrays.values()}
@@ -228,6 +228,7 @@ def write(
 ) -> dict[str, int]:
     """Write one file and all that was found in it; return how many objects of each type it has."""
     file = find.stored_file(session, url)
+    is_new = file is None
     content_changed = file is None or file.pin != stat.pin
     if file is None:
         file = StoredFile(name=url)
@@ -246,7 +247,8 @@ def write(
     short_indices.replace(session.connection(), gone, packed)
     leftovers.strike_out(session, [one.key for one in made])
     leftovers.doom(session, gone)
-    writing = record.Recording(session, file, owner_id, options.safety_level or PRIVATE, content_changed)
+    level = options.safety_level or PRIVATE
+    writing = record.Recording(session, file, owner_id, level, content_changed, is_new=is_new)
     datafiles = writing.write(found, stored)
     session.flush()
     orders.add(session, file, _unordered(found, datafiles), batch)

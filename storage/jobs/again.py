@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
@@ -27,14 +27,22 @@ def register_again(engine: Engine, name: str) -> bool:
     """
     if not is_registered(name):
         return False
+    with Session(engine) as session:
+        ends = _ends_lately(session, name)
+    if ends:
+        return None in ends
     with Session(engine.execution_options(writes=True)) as session, session.begin():
         # Locked, so that of many readers at once one queues it.
         known = find.stored_file(session, name, locked=True)
-        if known is None:
+        if known is None or known.pin is None:
             return False
-        lately = (Job.state.in_((QUEUED, RUNNING, PAUSED))) | (Job.date_finished > moment() - REST)
-        same = select(Job.date_finished).where(Job.kind == REGISTER, Job.subject == name, lately)
-        ends = list(session.scalars(same))
+        ends = _ends_lately(session, name)
         if not ends:
             session.add(Job(kind=REGISTER, subject=name, options=known.options))
         return not ends or None in ends
+
+
+def _ends_lately(session: Session, name: str) -> list[datetime | None]:
+    """Return when each job that registers a file ended, None of one that has not; of those that matter still."""
+    lately = (Job.state.in_((QUEUED, RUNNING, PAUSED))) | (Job.date_finished > moment() - REST)
+    return list(session.scalars(select(Job.date_finished).where(Job.kind == REGISTER, Job.subject == name, lately)))

@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from storage.catalog.base import Base
 from storage.catalog.files import StoredFile
 from storage.catalog.jobs import Job
 from tests.archive import Archive
@@ -25,8 +26,11 @@ from tests.s3 import KEYS
 from tests.storage.ingest.test_register import write_nwb
 
 ROOT = Path(__file__).resolve().parents[2]
-N_FILES = int(os.environ.get("EPHYSTORE_TEST_FILES", "30"))
+N_FILES = int(os.environ.get("EPHYSTORE_TEST_FILES", "16"))
 """Of a bucket; 1000 take minutes."""
+
+
+SECRET = "which-nobody-may-ever-see"
 
 
 @pytest.fixture
@@ -47,7 +51,7 @@ def bucket(s3, tmp_path, request):
 def archive(s3, bucket, tmp_path, database_url):
     (tmp_path / "stores.toml").write_text(
         f'[lab]\nurl = "s3://{bucket}/lab"\nendpoint = "{s3.url}"\nregion = "us-east-1"\n'
-        f'access_key_id = "{KEYS["aws_access_key_id"]}"\nsecret_access_key = "{KEYS["aws_secret_access_key"]}"\n'
+        f'access_key_id = "{KEYS["aws_access_key_id"]}"\nsecret_access_key = "{SECRET}"\n'
     )
     variables = {"EPHYSTORE_DATABASE_URL": database_url, "EPHYSTORE_STORES": str(tmp_path / "stores.toml")}
     return Archive(tmp_path, **variables)
@@ -91,6 +95,11 @@ def n_registered(archive):
         return session.scalar(select(func.count()).select_from(StoredFile))
 
 
+def told_by_catalog(archive):
+    with archive.services.engine.connect() as connection:
+        return "\n".join(str(row) for table in Base.metadata.sorted_tables for row in connection.execute(select(table)))
+
+
 def n_jobs(archive):
     with Session(archive.services.engine) as session:
         return Counter(session.scalars(select(Job.state)))
@@ -116,6 +125,7 @@ def test_one_command_registers_a_bucket_and_the_same_again_changes_nothing(archi
     assert archive.get("/electrophysiology/spiketrain/?max_results=1000").data == before
     assert not gets(s3, bucket)
     assert_not_written(s3, bucket)
+    assert SECRET not in said and SECRET not in told_by_catalog(archive)
 
 
 def test_the_newest_files_come_first(archive, run, s3, bucket):
@@ -172,6 +182,24 @@ def test_killed_and_started_again_it_goes_on(archive, run, s3, bucket):
     assert len(again) <= archive.settings.job_threads  # what was under way when it was killed
     assert n_jobs(archive)["done"] <= N_FILES + n_before  # those that waited were taken over, not queued again
     assert_not_written(s3, bucket)
+
+
+def test_interrupted_it_tells_what_is_left_and_the_same_command_goes_on(archive, run, s3, bucket):
+    s3.delay_s = 0.05
+    try:
+        stopped = process(archive, "register", "lab:")
+        deadline = time.monotonic() + 60
+        while not 3 <= n_registered(archive) < N_FILES - 3:
+            assert time.monotonic() < deadline and stopped.poll() is None
+            time.sleep(0.01)
+        stopped.send_signal(signal.SIGINT)
+        said = stopped.communicate(timeout=20)[0].decode()
+    finally:
+        s3.delay_s = 0.0
+    assert stopped.returncode == 1 and "Traceback" not in said
+    assert f"of {N_FILES} files were not looked into; the same command goes on with them" in said
+    assert n_jobs(archive)["queued"] == n_jobs(archive)["running"] == 0
+    assert run("register lab:")[0] == 0 and n_registered(archive) == N_FILES
 
 
 def test_a_dry_run_tells_what_would_be_done_and_writes_nothing(archive, run, s3, bucket):

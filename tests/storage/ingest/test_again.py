@@ -69,6 +69,14 @@ class TestMoved:
         assert archive.get("/electrophysiology/block/").json["objects_total"] == 1
         assert archive.fields("/electrophysiology/block/1")["name"] == "b"
 
+    def test_a_file_of_somebody_else_is_not_taken_from_them(self, archive, tmp_path):
+        path = write(tmp_path / "lab" / "a.nwb")
+        archive.register(path, owner="anne")
+        path.rename(tmp_path / "lab" / "b.nwb")
+        assert archive.register(tmp_path / "lab" / "b.nwb", owner="bob").state == "registered"
+        (tmp_path / "lab" / "b.nwb").rename(tmp_path / "lab" / "c.nwb")
+        assert archive.register(tmp_path / "lab" / "c.nwb", owner="bob").state == "moved"
+
     def test_a_copy_is_another_file(self, archive, tmp_path):
         path = write(tmp_path / "lab" / "a.nwb")
         archive.register(path)
