@@ -59,6 +59,15 @@ class StoredArray:
             return self.n_samples, self.columns[1] - self.columns[0]
         return (self.n_samples, *(() if self.column is not None else self.dataset.row_shape))
 
+    def columns_of(self, channels: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        """Return which columns of the dataset these channels are, all where there are none; None is all columns."""
+        if self.column is not None:
+            return (self.column,)
+        if self.columns is None:
+            return channels
+        every = range(*self.columns)
+        return tuple(every if channels is None else (every[channel] for channel in channels))
+
     @property
     def n_channels(self) -> int:
         """Values per sample."""
@@ -107,14 +116,7 @@ class Answer:
     @property
     def touched_nbytes(self) -> int:
         """Bytes that are decoded for one row."""
-        dataset = self.array.dataset
-        columns = _columns(self.array, self.request.channels)
-        if columns is None:
-            return dataset.row_nbytes
-        if not isinstance(dataset.layout, Chunked):
-            return len({*columns}) * dataset.dtype.itemsize if dataset.is_by_columns else dataset.row_nbytes
-        across = dataset.layout.chunk_shape[1 - dataset.row_axis]
-        return len({column // across for column in columns}) * across * dataset.dtype.itemsize
+        return self.array.dataset.touched_nbytes(self.array.columns_of(self.request.channels))
 
     @property
     def nbytes_read(self) -> int:
@@ -168,7 +170,7 @@ class Reader:
     def plan(self, answer: Answer) -> Plan:
         """Say what reading would ask of the store, were nothing cached."""
         array, request = answer.array, answer.request
-        columns, first = _columns(array, request.channels), array.first_row
+        columns, first = array.columns_of(request.channels), array.first_row
         if request.points is None:
             steps = ([window] for window in self._windows(answer))
         elif request.method == "stride":
@@ -285,7 +287,7 @@ class Reader:
         parts = self.datasets.read_runs(
             array.dataset,
             [(first + start, first + stop) for start, stop in runs],
-            _columns(array, channels),
+            array.columns_of(channels),
             keep=keep,
             timings=timings,
         )
@@ -312,16 +314,6 @@ class Reader:
         """Whether the chunks of an answer stay cached; those of a whole recording would push out the rest."""
         nbytes = len(answer.request.selection) * answer.array.dataset.row_nbytes
         return nbytes <= self.datasets.chunk_cache.max_nbytes // 4
-
-
-def _columns(array: StoredArray, channels: tuple[int, ...] | None) -> tuple[int, ...] | None:
-    """Return which columns of its dataset channels of an array are."""
-    if array.column is not None:
-        return (array.column,)
-    if array.columns is None:
-        return channels
-    every = range(*array.columns)
-    return tuple(every if channels is None else (every[channel] for channel in channels))
 
 
 def _firsts(edges: NDArray[np.int64]) -> list[tuple[int, int]]:

@@ -66,7 +66,7 @@ class Datafile(Owned, Base):
     block_id: Mapped[int | None]
     """What an uploaded file became when it was imported."""
     file_id: Mapped[int] = mapped_column(ForeignKey("stored_file.id"), index=True)
-    lies_in_id: Mapped[int | None] = mapped_column(ForeignKey("stored_file.id"), index=True)
+    lies_in_id: Mapped[int | None] = mapped_column(index=True)
     """The file of a recording of several that the samples lie in, where it is not the one that was registered."""
     source_path: Mapped[str] = mapped_column(Text, default="")
     """What of the file it is: the path of the dataset, and of a run of rows ``[start:stop]``."""
@@ -96,8 +96,13 @@ class Datafile(Owned, Base):
     """``gain``: list of one number or one per channel; ``offset``. Or ``coefficients`` and ``origin``, likewise."""
     channel_names: Mapped[list[str] | None] = mapped_column(JSON)
 
-    file: Mapped[StoredFile] = relationship(StoredFile, foreign_keys="Datafile.file_id", lazy="joined")
-    lies_in: Mapped[StoredFile | None] = relationship(StoredFile, foreign_keys="Datafile.lies_in_id", lazy="joined")
+    file: Mapped[StoredFile] = relationship(StoredFile, lazy="joined")
+    lies_in: Mapped[StoredFile | None] = relationship(
+        StoredFile,
+        primaryjoin="foreign(Datafile.lies_in_id) == StoredFile.id",
+        viewonly=True,
+        lazy="joined",
+    )
 
     @property
     def stored_in(self) -> StoredFile:

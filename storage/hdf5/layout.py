@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -70,6 +71,15 @@ class Dataset:
     def row_nbytes(self) -> int:
         """Bytes of one row, decoded, all columns."""
         return prod(self.row_shape) * self.dtype.itemsize
+
+    def touched_nbytes(self, columns: Sequence[int] | None) -> int:
+        """Return how many bytes are decoded for one row of these columns; None is all."""
+        if columns is None:
+            return self.row_nbytes
+        if not isinstance(self.layout, Chunked):
+            return len({*columns}) * self.dtype.itemsize if self.is_by_columns else self.row_nbytes
+        across = self.layout.chunk_shape[1 - self.row_axis]
+        return len({column // across for column in columns}) * across * self.dtype.itemsize
 
     @property
     def is_by_columns(self) -> bool:

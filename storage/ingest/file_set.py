@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from storage.errors import Refused
+from storage.errors import Refused, StillWritten, StorageError
 from storage.hdf5.remote_file import Ask
 from storage.ranges import ByteRange
 
@@ -21,6 +21,14 @@ class FileSet:
     nbytes: Mapping[str, int]
     asks: Mapping[str, Ask]
     """Of those that may be read, what returns the bytes of ranges, exactly as long as asked."""
+    is_left_alone: bool = False
+    """Whether nothing of it was changed for so long that nobody will complete it."""
+
+    def not_whole(self, reason: str) -> StorageError:
+        """Return what to raise of a part that is not whole: that it waits, or that it is refused."""
+        if self.is_left_alone:
+            return Refused(f"{reason}, and nothing was added for a day")
+        return StillWritten(reason)
 
     def read(self, name: str, ranges: Sequence[ByteRange]) -> list[bytes]:
         """Return byte ranges of a file.

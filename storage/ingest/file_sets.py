@@ -26,6 +26,7 @@ SPIKEGLX = ".meta"
 OPEN_EPHYS = "structure.oebin"
 
 READ = re.compile(r"continuous/.+/(timestamps|sample_numbers)\.npy|events/.+\.npy")
+LEVEL = re.compile(r"Record Node .+|experiment\d+|recording\d+")
 SERVED = re.compile(r"continuous/.+/continuous\.dat")
 """What of a folder of Open Ephys is looked into, and what is served from it."""
 
@@ -81,6 +82,15 @@ def stat(store: ObjectStore, url: str) -> Stat:
     pins = "\n".join(f"{one.name}\t{one.stat.pin}" for one in members)
     pin = f"several-{hashlib.sha256(pins.encode('utf-8', 'surrogateescape')).hexdigest()[:40]}"
     return SetStat(members[0].stat.nbytes, pin, None, members)
+
+
+def title(url: str) -> str:
+    """Return what a recording is called that has several files: folders say more of Open Ephys' than file names."""
+    if file_name(url) != OPEN_EPHYS:
+        return file_name(url)[: -len(SPIKEGLX)]
+    folders = posixpath.dirname(url.partition("://")[2] or url).split("/")
+    own = next((place for place in range(len(folders), 0, -1) if not LEVEL.fullmatch(folders[place - 1])), 0)
+    return " ".join(folders[max(own - 1, 0) :]) or OPEN_EPHYS
 
 
 def mains(urls: Iterable[str]) -> list[str]:

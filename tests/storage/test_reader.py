@@ -81,6 +81,28 @@ def test_points_are_those_of_the_whole_array(store, window_nbytes, case):
         assert_same_bits(got, expected.astype(np.dtype(dtype).newbyteorder("<")))
 
 
+@pytest.mark.parametrize("is_transposed", [False, True])
+@pytest.mark.parametrize("chunks", [None, (7, 2)])
+@pytest.mark.parametrize("channels", [None, (1,), (2, 0)])
+@pytest.mark.parametrize(
+    "more", [{}, {"points": 6}, {"points": 6, "method": "extrema"}, {"points": 5, "method": "stride"}]
+)
+def test_some_channels_of_a_dataset_are_an_array_of_their_own(store, chunks, channels, more, is_transposed):
+    samples = np.random.default_rng(6).integers(-99, 99, (60, 6)).astype("<i2")
+    content = content_of(samples.T, chunks and chunks[::-1]) if is_transposed else content_of(samples, chunks)
+    store.put("some.h5", content)
+    calibration = Calibration((2.0, -3.0, 0.5), 1.0)
+    array = stored_array(
+        store, "some.h5", content, columns=(2, 5), calibration=calibration, is_transposed=is_transposed
+    )
+    assert (array.shape, array.n_channels) == ((60, 3), 3)
+    own = content_of(samples[:, 2:5])
+    store.put("own.h5", own)
+    alone = stored_array(store, "own.h5", own, calibration=calibration)
+    answers = [read(reader_of(store), one, 3, 57, channels=channels, **more) for one in (array, alone)]
+    assert_same_bits(*answers)
+
+
 CURVES = {
     "a parabola": Polynomial(((1.0, -3.0, 0.5),), (4.0,)),
     "a falling line": Polynomial(((1.0, -3.0),), (4.0,)),

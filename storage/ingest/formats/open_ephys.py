@@ -11,7 +11,7 @@ import json
 import posixpath
 from typing import Any
 
-from storage.errors import Refused, StillWritten
+from storage.errors import Refused
 from storage.ingest.file_set import FileSet
 from storage.ingest.formats.flat_signals import SAMPLE, Channel, Stream, add_session, add_stream
 from storage.ingest.formats.npy import Npy
@@ -70,10 +70,10 @@ def _add_continuous(found: Found, files: FileSet, folder: str, told: dict[str, A
     rate = float(told["sample_rate"])
     n_samples, rest = divmod(files.nbytes[samples], SAMPLE.itemsize * len(channels))
     if rest:
-        raise StillWritten(f"{samples} ends within a sample of {len(channels)} channels: it is not whole")
+        raise files.not_whole(f"{samples} ends within a sample of {len(channels)} channels: it is not whole")
     numbers = _numbers(files, f"continuous/{folder}")
     if numbers is not None and numbers.shape != (n_samples,):
-        raise StillWritten(
+        raise files.not_whole(
             f"{samples} has {n_samples} samples, and {posixpath.basename(numbers.name)} the numbers of "
             f"{len(numbers)}: it is not whole"
         )

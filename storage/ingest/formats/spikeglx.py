@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from storage.errors import Refused, StillWritten
+from storage.errors import Refused
 from storage.ingest.file_set import FileSet
 from storage.ingest.formats.flat_signals import SAMPLE, Channel, Stream, add_session, add_stream
 from storage.ingest.found import Found
@@ -48,7 +48,7 @@ def inspect(files: FileSet, name: str) -> Found:
     samples = f"{files.main[: -len('.meta')]}.bin"
     kind = _kind(meta, name)
     channels = _channels(meta, kind)
-    n_samples = _n_samples(meta, samples, files.nbytes[samples], len(channels))
+    n_samples = _n_samples(meta, files, samples, len(channels))
     rate = _number(meta, RATES[kind])
     first = _number(meta, "firstSample", 0.0)
     if first < 0 or first != int(first):
@@ -106,14 +106,15 @@ def _counts(meta: dict[str, str], key: str, n_kinds: int) -> list[int]:
     return numbers
 
 
-def _n_samples(meta: dict[str, str], name: str, nbytes: int, n_channels: int) -> int:
-    """Return how many samples there are; raises StillWritten unless the file is as long as the text says."""
+def _n_samples(meta: dict[str, str], files: FileSet, name: str, n_channels: int) -> int:
+    """Return how many samples there are; raises what ``not_whole`` returns unless the file is as long as told."""
+    nbytes = files.nbytes[name]
     row_nbytes = SAMPLE.itemsize * n_channels
     told = meta.get("fileSizeBytes")
     if told is not None and (not told.isdecimal() or int(told) != nbytes):
-        raise StillWritten(f"{name} has {nbytes} bytes, and its .meta tells of {told[:20]}: it is not whole")
+        raise files.not_whole(f"{name} has {nbytes} bytes, and its .meta tells of {told[:20]}: it is not whole")
     if nbytes % row_nbytes:
-        raise StillWritten(f"{name} has {nbytes} bytes, which are no whole samples of {n_channels} channels")
+        raise files.not_whole(f"{name} has {nbytes} bytes, which are no whole samples of {n_channels} channels")
     return nbytes // row_nbytes
 
 

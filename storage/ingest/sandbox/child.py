@@ -98,6 +98,7 @@ def _found_in_several(channel: Channel, task: dict[str, Any], beginning: bytes, 
         task["files"][0][0],
         {name: nbytes for name, nbytes, _ in task["files"]},
         {name: ask for (name, _, is_read), ask in zip(task["files"], asks, strict=True) if is_read},
+        task["is_left_alone"],
     )
     found = flat.inspect(files, task["name"])
     return findings.fit(found, task["nbytes"], limits, files.nbytes)

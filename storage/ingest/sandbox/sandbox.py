@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 from storage.errors import NotOneArray, Refused, SandboxAway, StillWritten
+from storage.ingest import file_sets
 from storage.ingest.file_sets import Member, SetStat
 from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.formats.one_array import FORMATS
@@ -106,17 +107,19 @@ class Sandbox:
         SandboxAway
             If no process can be started, or it has not the walls that are required.
         """
-        called = cleaned(PurePosixPath(file_name(name or url)).stem, MAX_NAME)
+        several = isinstance(stat, SetStat)
+        called = cleaned(file_sets.title(url) if several else PurePosixPath(file_name(name or url)).stem, MAX_NAME)
         told = {"do": "inspect", "name": called, "options": asdict(options or PlainOptions())}
         if not isinstance(stat, SetStat):
             return self._run(told, store, url, stat, progress)
+        alone = {"is_left_alone": stat.is_left_alone}
         try:
-            found = self._run({"do": "inspect several", "name": called}, store, url, stat, progress)
-        except StillWritten as error:
+            found = self._run({"do": "inspect several", "name": called, **alone}, store, url, stat, progress)
+        except StillWritten:
             if stat.is_left_alone:
-                raise Refused(f"{error}, and nothing was added for a day") from None
+                raise Refused("the process that parsed it waits for what nobody writes") from None
             raise
-        used = {told.file for told in found.datasets.values()}
+        used = {one.file for one in found.datasets.values()}
         found.files = {one.name: one for one in stat.members if one.name in used}
         return found
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from storage.downsample import Bins, entry_sizes, finest_entry
 from storage.objectstore import ObjectStore
 from storage.timings import Timings
 from tests.storage.stored import assert_same_bits, expected_of, read, reader_of, stored_array
@@ -157,9 +158,27 @@ def check(store, case):
     for _ in range(2):
         for start, stop in case.runs:
             assert_same_bits(read(reader, array, start, stop, channels=case.columns), expected[start:stop])
+    for start, stop in case.runs:
+        check_points(reader, array, case.columns, expected, start, stop)
     together = reader_of(store).datasets.read_runs(array.dataset, case.runs, case.columns, keep=True, timings=Timings())
     for got, (start, stop) in zip(together, case.runs, strict=True):
         assert_same_bits(got, expected[start:stop])
+
+
+def check_points(reader, array, columns, expected, start, stop):
+    """Compare the first sample of each of a few bins, and the extrema of as many, with h5py's samples."""
+    n_bins = min(3, (stop - start - 1) // 2)
+    if n_bins < 1:
+        return
+    sizes = entry_sizes(array.n_samples, finest_entry(array.n_channels))
+    edges = Bins.of(start, stop, n_bins, sizes).edges(0, n_bins)
+    got = read(reader, array, start, stop, points=n_bins, method="stride", channels=columns)
+    assert_same_bits(got, expected[edges[:-1]])
+    if expected.dtype.kind in "iu" and expected.ndim < 3 and expected.size:
+        edges = Bins.of(start, stop, n_bins, sizes).edges(0, n_bins)
+        got = read(reader, array, start, stop, points=2 * n_bins, method="extrema", channels=columns)
+        parts = [expected[low:high] for low, high in zip(edges[:-1], edges[1:], strict=True)]
+        assert_same_bits(got, np.stack([extreme(part, axis=0) for part in parts for extreme in (np.min, np.max)]))
 
 
 common = settings(deadline=None, suppress_health_check=list(HealthCheck))

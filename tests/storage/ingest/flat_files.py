@@ -119,6 +119,22 @@ def write_nidq(folder, name="run_g0_t0.nidq", **more):
     return write_pair(folder, name, samples, tags, tables), samples
 
 
+def write_obx(folder, name="run_g0_t0.obx0.obx"):
+    """Write a stream of a OneBox: two inputs, a word of bits, and the one for synchronizing."""
+    tags = {
+        "typeThis": "obx",
+        "obSampRate": "30303.4",
+        "obAiRangeMax": 5,
+        "obMaxInt": 32768,
+        "snsXaDwSy": "2,1,1",
+        "snsSaveChanSubset": "all",
+    }
+    names = ["XA0", "XA1", "XD0", "SY0"]
+    samples = samples_of(500, 4, seed=5)
+    tables = {"snsChanMap": ("2,1,1", [f"{one};{k}:{k}" for k, one in enumerate(names)])}
+    return write_pair(folder, name, samples, tags, tables), samples
+
+
 def write_open_ephys(folder, *, numbers=None, n_samples=1000, channels=None, events=True, older=False):
     """Write one recording of one stream: electrodes, two further inputs, a word for synchronizing."""
     names = channels or ["CH1", "CH2", "CH3", "ADC1", "ADC2", "A_SYNC"]

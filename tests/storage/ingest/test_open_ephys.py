@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from neo.rawio import OpenEphysBinaryRawIO
 
+from storage.ingest import file_sets
 from storage.ingest.register import files_at
 from tests.archive import Archive
 from tests.storage.ingest.flat_files import settled, write_open_ephys
@@ -73,6 +74,7 @@ def test_each_kind_of_channels_is_what_neo_reads(archive, folder, older, channel
     got = np.array(archive.values(found[stream]["signal"]["data"]), np.float32)
     np.testing.assert_array_equal(got, (memmap[:, :3] * 0.195).astype(np.float32))
     assert ("synchronized_t_start" in found[stream]["annotations"]) != older
+    assert listed(archive, "block")[0]["name"] == "recordings Record Node 101 experiment1 recording1"
     names = [one["name"] for one in listed(archive, "recordingchannel")]
     assert names == channels and samples.shape == (1000, n_channels)
 
@@ -164,13 +166,21 @@ def test_a_recording_of_fewer_numbers_than_samples_waits(archive, folder):
     outcome = archive.register(oebin)
     assert outcome.state == "waiting" and "1000 samples" in outcome.refusals[0].reason
     settled(folder, 90_000)
-    assert archive.register(oebin).state == "refused"
+    outcome = archive.register(oebin)  # what is whole of it is served then
+    assert outcome.state == "registered" and "nothing was added for a day" in outcome.refusals[0].reason
+    assert listed(archive, "analogsignalarray") == [] and len(listed(archive, "eventarray")) == 2
 
 
 def test_a_recording_that_was_changed_just_now_waits(archive, folder):
     oebin, _ = write_open_ephys(folder)
     next((oebin.parent / "continuous").rglob("continuous.dat")).touch()
     assert archive.register(oebin).state == "waiting"
+
+
+def test_a_recording_of_too_many_files_is_refused(archive, folder, monkeypatch):
+    monkeypatch.setattr(file_sets, "MAX_FILES", 5)
+    outcome = archive.register(write_open_ephys(folder)[0])
+    assert outcome.state == "refused" and "files, more than 5" in outcome.refusals[0].reason
 
 
 def test_a_folder_of_nodes_and_each_of_its_parts_are_recordings(archive, folder):

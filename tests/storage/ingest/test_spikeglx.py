@@ -9,7 +9,7 @@ from neo.rawio import SpikeGLXRawIO
 from storage.errors import NotStored
 from storage.ingest.register import files_at
 from tests.archive import Archive
-from tests.storage.ingest.flat_files import settled, write_imec, write_imec_2, write_nidq
+from tests.storage.ingest.flat_files import settled, write_imec, write_imec_2, write_nidq, write_obx
 
 
 @pytest.fixture
@@ -73,8 +73,10 @@ def test_a_probe_of_the_first_kind_is_what_neo_reads(archive, folder, band):
     assert (sync["signal"]["units"], sync["signal"]["dtype"]) == ("dimensionless", "int16")
 
 
-def test_a_probe_of_the_second_kind_is_what_neo_reads(archive, folder):
-    meta, _ = write_imec_2(folder)
+@pytest.mark.parametrize("told", [{}, {"imChan0apGain": 100, "imMaxInt": 2048}, {"imDatPrb_pn": "NP2013"}], ids=str)
+def test_a_probe_of_the_second_kind_is_what_neo_reads(archive, folder, told):
+    kind = {"imDatPrb_type": 2013} if "imDatPrb_pn" in told else {}
+    meta, _ = write_imec_2(folder, **told, **kind)
     assert archive.register(meta).refusals == []
     assert_is(archive, signals(archive)["imec1.ap AP"], neo_stream(folder, "imec1.ap"))
 
@@ -86,6 +88,24 @@ def test_a_device_with_several_gains_is_what_neo_reads(archive, folder):
     assert_is(archive, found["nidq analog"], expected, channels=slice(0, 5))
     assert found["nidq analog"]["signal"]["units"] == "V"
     assert archive.values(found["nidq XD"]["signal"]["data"]) == samples[:, 5:].tolist()
+
+
+def test_a_one_box_is_what_neo_reads(archive, folder):
+    meta, samples = write_obx(folder)
+    assert archive.register(meta).refusals == []
+    found, expected = signals(archive), neo_stream(folder, "obx0")
+    assert_is(archive, found["obx0.obx XA"], expected, channels=slice(0, 2))
+    for name, column in (("obx0.obx XD", 2), ("obx0.obx SY", 3)):
+        assert archive.values(found[name]["signal"]["data"]) == samples[:, [column]].tolist()
+
+
+def test_a_probe_whose_gain_is_told_in_the_head_of_its_table(archive, folder):
+    meta, samples = write_imec_2(folder, imDatPrb_type=1110, imDatPrb_pn="NP1110", imMaxInt=512)
+    meta.write_text(meta.read_text().replace("imroTbl=(21,4)", "imroTbl=(1110,0,0,500,250,1)"))
+    settled(folder)
+    assert archive.register(meta).refusals == []
+    got = np.array(archive.values(signals(archive)["imec1.ap AP"]["signal"]["data"]), np.float32)
+    np.testing.assert_allclose(got, samples[:, :4] * (0.5 / 512 / 500 * 1e6), rtol=1e-6)
 
 
 def test_gains_are_those_of_the_saved_channels(archive, folder):

@@ -192,6 +192,7 @@ OF_SEVERAL = {
     "tell_of_a_strange_file": partial(tell_of, "/etc/passwd", 1),
     "tell_of_no_file": partial(tell_of, None, 1),
     "tell_of_more_than_a_file_has": partial(tell_of, "served.bin", 6001),
+    "wait_for_ever": lambda channel: channel.send({"growing": "it is not whole"}),
     "wait_with_a_page": lambda channel: channel.send({"growing": "x" * 100_000}),
 }
 """Lies of processes that parse a recording of several files."""

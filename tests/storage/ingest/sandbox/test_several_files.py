@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from storage.errors import FileChanged, Refused
@@ -85,12 +87,15 @@ def test_what_is_only_served_does_not_count(store, members):
         ("tell_of_no_file", "does not hold together"),
         ("tell_of_more_than_a_file_has", "does not hold together"),
         ("wait_with_a_page", "cannot be shown"),
+        ("wait_for_ever", "waits for what nobody writes"),
     ],
 )
 def test_processes_that_try_get_their_recording_refused(store, tmp_path, name, reason):
     hostile = Sandbox(Limits(wall_s=5), program=PROGRAM)
     main = f"{name}.meta"
     (tmp_path / main).write_bytes(b"main")
+    for path in (tmp_path / main, tmp_path / "served.bin"):
+        os.utime(path, (1e9, 1e9))
     members = [
         Member(main, main, store.stat(main)),
         Member("served.bin", "served.bin", store.stat("served.bin"), False),
