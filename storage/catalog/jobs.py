@@ -27,6 +27,8 @@ IMPORT = "import"
 
 URGENT = 0
 """Priority of what somebody waits for."""
+LONG = 5
+"""Priority of what somebody waits for, knowing that it takes its time: it is never in the way of what is urgent."""
 BULK = 10
 """Priority of one of many."""
 

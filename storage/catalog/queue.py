@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from storage.catalog.base import moment
 from storage.catalog.files import CHECKING, READY, REFUSED, UPLOADED, Datafile
-from storage.catalog.jobs import BULK, CANCELLED, CHECK, DONE, FAILED, PAUSED, QUEUED, RUNNING, Job
+from storage.catalog.jobs import CANCELLED, CHECK, DONE, FAILED, LONG, PAUSED, QUEUED, RUNNING, Job
 from storage.errors import NotFound
 from storage.progress import Stopped
 
@@ -60,7 +60,7 @@ def claim(engine: Engine, lease: Lease, *, bulk: bool = True, batch: str | None 
         Only jobs of this batch.
     """
     now = moment()
-    wanted = [] if bulk else [Job.priority < BULK]
+    wanted = [] if bulk else [Job.priority < LONG]
     if batch is not None:
         wanted.append(Job.batch == batch)
     with Session(engine.execution_options(writes=True), expire_on_commit=False) as session, session.begin():

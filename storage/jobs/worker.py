@@ -18,7 +18,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from storage.catalog import queue
-from storage.catalog.jobs import BULK, Job
+from storage.catalog.jobs import LONG, Job
 from storage.catalog.queue import Lease, Lost
 from storage.errors import SandboxAway, StoreAway
 
@@ -118,7 +118,7 @@ class Worker:
                 place.callback(self._bulk.release)
             job = queue.claim(self._engine, self._lease, bulk=bulk, batch=batch)
             if job is not None:
-                if job.priority < BULK:
+                if job.priority < LONG:
                     place.close()
                 self._do(Held(job, replace(self._lease, worker=job.worker or "")))
             return job

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from storage.catalog import find, permissions
 from storage.catalog.base import ACTIVE
 from storage.catalog.files import CHECKING, READY, UPLOADED, Datafile
-from storage.catalog.jobs import DONE, IMPORT, PAUSED, QUEUED, RUNNING, URGENT, Job
+from storage.catalog.jobs import DONE, IMPORT, LONG, PAUSED, QUEUED, RUNNING, Job
 from storage.catalog.models import Block
 from storage.catalog.permissions import Caller, Forbidden
 from storage.errors import NotImportable, NotReady
@@ -85,7 +85,7 @@ def ask(
         _require_importable(datafile)
         _require_others(session, datafile, others)
         told = {"with": list(others)} if others else {}
-        job = Job(kind=IMPORT, subject=datafile.name, priority=URGENT, options=told)
+        job = Job(kind=IMPORT, subject=datafile.name, priority=LONG, options=told)
         job.datafile_id, job.owner_id = datafile.id, datafile.owner_id
         session.add(job)
     return datafile, "asked"

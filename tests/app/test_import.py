@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
+from storage.catalog import queue
 from storage.catalog.files import StoredFile
-from storage.catalog.jobs import Job
+from storage.catalog.jobs import Job, add_registers
+from storage.catalog.queue import Lease
 from storage.catalog.uploads import Leftover
 from storage.jobs.steps import steps
 from storage.jobs.worker import Worker
@@ -259,6 +261,19 @@ def test_a_cancelled_import_can_be_asked_for_again(archive, anne):
     assert info(anne, permalink)["state"] == "refused" and info(anne, permalink)["format"] == "EDF"
     assert anne.post(f"{permalink}/import/").status_code == 202 and work(archive) == 1
     assert info(anne, permalink)["block"] is not None
+
+
+def test_an_import_comes_before_many_files_and_leaves_a_place_for_checks(archive, anne):
+    permalink = upload(anne, edf([("EEG", "uV", np.arange(100), 100)]), "a.edf")
+    work(archive)
+    with archive.services.transaction() as session:
+        add_registers(session, ["file:///a.nwb"], {}, "batch")
+    anne.post(f"{permalink}/import/")
+    engine, lease = archive.services.engine, Lease("me", timedelta(seconds=60))
+    assert queue.claim(engine, lease, bulk=False) is None
+    upload(anne, b"abc", "b.h5")
+    assert queue.claim(engine, lease, bulk=False).kind == "check"
+    assert [queue.claim(engine, lease).kind for _ in range(2)] == ["import", "register"]
 
 
 def test_without_neo_it_is_said_what_to_install(archive, anne, monkeypatch, tmp_path):
