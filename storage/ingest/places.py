@@ -9,7 +9,7 @@ from storage.errors import NotStored
 from storage.ingest import file_sets
 from storage.ingest.inspect import SUFFIXES
 from storage.objectstore import ObjectStore
-from storage.stores.backend import Listed
+from storage.stores.backend import CLOSED, Listed
 from storage.stores.named import split_place
 
 
@@ -54,6 +54,8 @@ def recordings_at(store: ObjectStore, place: str) -> Recordings:
     StoreAway
     """
     url = url_of(place, store)
+    if url.rstrip("/").lower().endswith(CLOSED):
+        return Recordings(url, [], [], [url.rstrip("/")])
     listing = store.find(url)
     if [one.name for one in listing.files] == [url]:
         main = file_sets.main_of(store, url)

@@ -56,7 +56,8 @@ def survey(store: ObjectStore, places: Sequence[str]) -> Survey:
             files |= {one.name: one for one in there.files}
             found._looked_through[url] = {*there.others, *(one.name for one in there.files)}
             found.refusals += [Refusal(folder, CLOSED_REASON) for folder in there.closed]
-            require_some(there, place)
+            if not there.closed:
+                require_some(there, place)
         except (StorageError, OSError) as error:
             found.refusals.append(Refusal(place, str(error)))
             if isinstance(error, NotStored):

@@ -14,8 +14,8 @@ from storage.catalog.base import PUBLIC
 from storage.catalog.files import StoredFile
 from storage.ingest import sidecars
 from storage.ingest.found import Found, FoundObject
+from storage.ingest.places import url_of
 from storage.ingest.record import Recording
-from storage.ingest.register import url_of
 from storage.ingest.sandbox import findings
 from storage.ingest.sandbox.limits import Limits
 from tests.archive import Archive

@@ -100,7 +100,8 @@ def _rate(group: h5py.Group, version: str) -> float:
     rate = _numbers(group, "rate")
     if rate is None:
         raise Refused(
-            "its header has no AcquisitionSampleRate; if it is not of WaveSurfer, a mapping file can tell what it is (--map)"
+            "its header has no AcquisitionSampleRate; "
+            "if it is not of WaveSurfer, a mapping file can tell what it is (--map)"
         )
     rate_hz = attributes.number(rate, "AcquisitionSampleRate")
     if rate_hz <= 0:

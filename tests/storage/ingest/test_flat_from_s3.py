@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from storage.ingest import file_sets
-from storage.ingest.register import files_at
+from storage.ingest.places import files_at
 from tests.archive import Archive
 from tests.storage.ingest.flat_files import write_imec, write_open_ephys
 

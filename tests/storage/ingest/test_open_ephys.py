@@ -9,7 +9,7 @@ import pytest
 from neo.rawio import OpenEphysBinaryRawIO
 
 from storage.ingest import file_sets
-from storage.ingest.register import files_at
+from storage.ingest.places import files_at
 from tests.archive import Archive
 from tests.storage.ingest.flat_files import settled, write_open_ephys
 

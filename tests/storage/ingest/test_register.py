@@ -9,6 +9,7 @@ import pytest
 from storage.catalog.files import StoredFile
 from storage.errors import NotStored
 from storage.ingest.places import files_at
+from storage.ingest.survey import survey
 from tests.archive import Archive
 
 RATE = {"sampling_rate": (1000.0, "Hz")}
@@ -228,28 +229,24 @@ class TestPlaces:
         with pytest.raises(NotStored, match="holds 0 files"):
             files_at(archive.services.store, str(tmp_path / "bare"))
 
-    def test_a_zarr_store_is_refused_once_and_its_chunks_are_not_listed(self, archive, tmp_path, s3, monkeypatch):
-        monkeypatch.setattr(s3_fsspec, "PAGE_KEYS", 10)
+    def test_a_zarr_store_is_refused_once_and_its_chunks_are_not_listed(self, archive, tmp_path, s3):
         for number in range(100):
             s3.put(f"recordings/session/probe.nwb.zarr/data/{number}.0", b"x")
         s3.put("recordings/session/z.nwb", write_nwb(tmp_path / "z.nwb").read_bytes())
+        found = survey(archive.services.store, ["s3://recordings/session/"])
+        assert [one.name for one in found.files] == ["s3://recordings/session/z.nwb"]
+        (refusal,) = found.refusals
+        assert refusal.path == "s3://recordings/session/probe.nwb.zarr" and "one recording" in refusal.reason
         s3.clear()
-        urls = files_at(archive.services.store, "s3://recordings/session/")
-        assert urls == ["s3://recordings/session/probe.nwb.zarr/", "s3://recordings/session/z.nwb"]
-        assert len(s3.requests) <= 2
-        outcome = archive.register(urls[0])
-        assert outcome.state == "refused" and outcome.refusals[0].path == "probe.nwb.zarr"
-        assert "Zarr" in outcome.refusals[0].reason
-        s3.clear()
-        assert files_at(archive.services.store, "s3://recordings/session/probe.nwb.zarr") == urls[:1]
-        assert len(s3.requests) == 1
+        found = survey(archive.services.store, ["s3://recordings/session/probe.nwb.zarr/"])
+        assert found.refusals == [refusal] and found.files == [] and s3.requests == []
 
     def test_a_folder_of_a_zarr_store_alone_is_refused_with_the_reason(self, archive, tmp_path):
         (tmp_path / "bare" / "x.zarr" / "0").mkdir(parents=True)
         (tmp_path / "bare" / "x.zarr" / "0" / "a.nwb").touch()
-        (url,) = files_at(archive.services.store, str(tmp_path / "bare"))
-        assert url.endswith("/bare/x.zarr/") and "Zarr" in archive.register(url).refusals[0].reason
-        assert files_at(archive.services.store, str(tmp_path / "bare" / "x.zarr")) == [url]
+        for place in ("bare", "bare/x.zarr", "bare/x.zarr/"):
+            (refusal,) = survey(archive.services.store, [str(tmp_path / place)]).refusals
+            assert refusal.path.endswith("/bare/x.zarr") and "one recording" in refusal.reason
 
     def test_nothing_is_written_next_to_the_file(self, archive, tmp_path):
         folder = tmp_path / "recordings"

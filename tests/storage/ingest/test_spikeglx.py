@@ -7,7 +7,7 @@ import pytest
 from neo.rawio import SpikeGLXRawIO
 
 from storage.errors import NotStored
-from storage.ingest.register import files_at
+from storage.ingest.places import files_at
 from tests.archive import Archive
 from tests.storage.ingest.flat_files import settled, write_imec, write_imec_2, write_nidq, write_obx
 

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from storage.catalog import queue
 from storage.catalog.base import PUBLIC, moment
 from storage.catalog.jobs import DONE, QUEUED, Job, add_registers
-from storage.ingest.register import Options, url_of
+from storage.ingest.places import url_of
+from storage.ingest.register import Options
 from storage.jobs.steps import steps
 from storage.jobs.worker import Worker
 from tests.archive import Archive

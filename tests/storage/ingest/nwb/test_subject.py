@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pynwb.file import Subject
 
-from storage.ingest.register import Options, register, url_of
+from storage.ingest.places import url_of
+from storage.ingest.register import Options, register
 from tests.archive import Archive
 from tests.storage.ingest.nwb.written import objects, session, write
 
