@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import h5py
 import numpy as np
 import pytest
@@ -65,9 +67,9 @@ def test_calibrated_times_are_looked_at_as_quantities(calibration, numbers, faul
         file["t"] = np.array(numbers)
         found = Found()
         path, faults = found.describe_times(file["t"], calibration=calibration)
-        assert faults == [fault]
+        assert [None if one is None else re.split("[:;]", one)[0] for one in faults] == [fault]
         assert found.blocks[path].tolist() == [[numbers[0], numbers[-1]]]
-        assert found.describe_times(file["t"])[1] == [None if numbers[0] == 1 else "its times are not sorted"]
+        assert (found.describe_times(file["t"])[1] == [None]) == (numbers[0] == 1)
 
 
 @pytest.mark.parametrize("length", [0, 1, BLOCK_ROWS, BLOCK_ROWS + 1, 3 * BLOCK_ROWS - 1])

@@ -187,7 +187,8 @@ class TestUnits:
         fields = archive.fields(f"{TRAINS}/?name=unit 3&start_time=10&end_time=10.0015")
         assert archive.values(fields["times"]["data"]) == TIMES[[7000, 7001]].tolist()
         (refusal,) = archive.register(tmp_path / "units.nwb").refusals
-        assert (refusal.path, refusal.reason) == ("/units[2]", "its times are not sorted")
+        assert refusal.path == "/units[2]"
+        assert refusal.reason == "its times are not sorted: number 1, counted from 0, is earlier than number 0"
 
     def test_a_window_that_a_person_corrected_stays(self, archive, tmp_path):
         archive.add_user("anne")

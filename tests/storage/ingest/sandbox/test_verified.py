@@ -376,11 +376,11 @@ def test_more_than_is_allowed_is_a_lie(limits):
 @pytest.mark.parametrize(
     ("change", "path", "left"),
     [
-        (lambda found: found.datasets["/signal"].chunks.__setitem__(0, (9999, 5, 0)), "/signal", 6),
-        (lambda found: found.datasets["/signal"].chunks.__setitem__(0, (9, 9000, 0)), "/signal", 6),
-        (lambda found: found.arrays.update({"/labels": FoundArray("/labels", "/labels", "x" * 3000, 2)}), "/labels", 7),
+        (lambda found: found.datasets["/signal"].chunks.__setitem__(0, (9999, 5, 0)), "/signal", 7),
+        (lambda found: found.datasets["/signal"].chunks.__setitem__(0, (9, 9000, 0)), "/signal", 7),
+        (lambda found: found.arrays.update({"/labels": FoundArray("/labels", "/labels", "x" * 3000, 2)}), "/labels", 9),
         (lambda found: found.objects[0].fields.update(annotations={"a": object()}), "/", 2),
-        (lambda found: found.arrays.update({"/mean": FoundArray("/mean", "/mean", "x" * 3000, 2)}), "/mean", 8),
+        (lambda found: found.arrays.update({"/mean": FoundArray("/mean", "/mean", "x" * 3000, 2)}), "/mean", 10),
     ],
 )
 def test_an_honest_process_leaves_out_what_the_parent_would_not_take(change, path, left):
