@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from storage.catalog import batches
 from storage.errors import StorageError
-from storage.ingest import sidecars
+from storage.ingest import file_sets, sidecars
 from storage.ingest.found import Found, Refusal
 from storage.ingest.register import Options, Outcome, State
 from storage.ingest.sandbox.sandbox import sandbox
@@ -76,7 +76,7 @@ def dry_run(
         before = known.get(one.name)
         plain = options.over(before.options if before is not None else {}).plain
         try:
-            found = sandbox().inspect(store, one.name, one.stat, plain)
+            found = sandbox().inspect(store, one.name, file_sets.stat(store, one.name), plain)
         except StorageError as error:
             return Outcome(one.name, "refused", refusals=[Refusal(file_name(one.name), str(error))]), 0
         counts = dict(Counter(thing.type_name for thing in found.objects))

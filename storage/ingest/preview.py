@@ -19,7 +19,7 @@ from storage.hdf5.chunk import Chunk
 from storage.hdf5.chunk_index import IndexSource
 from storage.hdf5.dataset import DatasetReader
 from storage.hdf5.filters import NAMES
-from storage.ingest import record, sidecars
+from storage.ingest import file_sets, record, sidecars
 from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.found import Found, FoundArray, FoundObject, Refusal
 from storage.ingest.record import Sidecar
@@ -105,13 +105,22 @@ def preview(store: ObjectStore, url: str, plain: PlainOptions, progress: Dataset
         If nothing of it can be served.
     NotStored, StoreAway, FileChanged, SandboxAway
     """
-    stat = store.stat(url)
+    stat = file_sets.stat(store, url)
     found = sandbox().inspect(store, url, stat, plain, progress)
     refusals = [*found.refusals, *_check_order(found, store, url, stat, progress)]
     with _stored(found) as (indices, keys):
         file = StoredFile(name=url, pin=stat.pin, nbytes=stat.nbytes)
+        others = {
+            name: StoredFile(name=one.url, pin=one.stat.pin, nbytes=one.stat.nbytes)
+            for name, one in found.files.items()
+            if one.url != url
+        }
         rows = {
-            path: Datafile(**record.datafile_columns(array, found, keys[array.dataset]), file=file)
+            path: Datafile(
+                **record.datafile_columns(array, found, keys[array.dataset]),
+                file=file,
+                lies_in=others.get(found.datasets[array.dataset].file or ""),
+            )
             for path, array in found.arrays.items()
         }
         reader = _reader(indices)

@@ -91,6 +91,7 @@ class Recording:
             rows[name] = find.stored_file(self.session, one.url) or StoredFile(name=one.url)
             self.session.add(rows[name])
             rows[name].pin, rows[name].nbytes = one.stat.pin, one.stat.nbytes
+            rows[name].missing_since = None
         self.session.flush()
         return {name: row.id for name, row in rows.items()}
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from storage.catalog import find, leftovers, orders, short_indices
 from storage.catalog.base import PRIVATE, User
-from storage.catalog.files import StoredFile
+from storage.catalog.files import MISSING, Datafile, StoredFile
 from storage.errors import FileChanged, NotStored, SandboxAway, StillWritten, StorageError, StoreAway
 from storage.ingest import file_sets, record, sidecars
 from storage.ingest.formats import nwb_session
@@ -203,6 +203,10 @@ class _One:
     def _is_current(self, session: Session, known: StoredFile, stat: Stat) -> bool:
         """Whether what is in the catalog, and in the store, is of this version of the file."""
         if known.pin != stat.pin or known.missing_since is not None:
+            return False
+        # Of a recording of several files one that holds samples may have been missing.
+        missing = select(Datafile.id).where(Datafile.file_id == known.id, Datafile.state == MISSING)
+        if session.scalar(missing.limit(1)) is not None:
             return False
         return all(_is_stored(self.store, key) for key in find.sidecars(session, known.id))
 

@@ -69,6 +69,7 @@ def _mark(session: Session, file_ids: Iterable[int]) -> None:
             continue
         file.missing_since = now()
         reason = f"{file_name(file.name)} is not where it was registered, since {file.missing_since:%Y-%m-%d %H:%M} UTC"
-        readable = (Datafile.file_id == file_id, Datafile.state.in_((READY, CHECKING_ORDER)))
+        lies_there = (Datafile.file_id == file_id) | (Datafile.lies_in_id == file_id)
+        readable = (lies_there, Datafile.state.in_((READY, CHECKING_ORDER)))
         changed = {"state": MISSING, "reason": reason, "last_modified": now()}
         session.execute(update(Datafile).where(*readable, Datafile.current_state == ACTIVE).values(changed))
