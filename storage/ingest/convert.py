@@ -164,6 +164,8 @@ def write(session: Session, converted: Converted, owner: Owner) -> int:
     file.options = {"files": dict(converted.used), "safety_level": owner.safety_level, "owner": owner.id}
     file.refusals = [[one.path, one.reason] for one in found.refusals]
     session.flush()
+    if block_of(session, file) is None:  # it was deleted, and is wanted again: what persons made of it went with it
+        record.take_back(session, file)
     record.Recording(session, file, owner.id, owner.safety_level, content_changed).write(found, converted.sidecars)
     session.flush()
     block_id = block_of(session, file)

@@ -74,7 +74,8 @@ def _register(store: ObjectStore, engine: Engine, datafile: Datafile, owner: str
     if not found.objects:
         raise Refused("; ".join(f"{one.path}: {one.reason}" for one in found.refusals[:3]) or "nothing is in it")
     stored = {path: sidecars.put(store, engine, found, path) for path in {one.dataset for one in found.arrays.values()}}
-    options = register.Options(owner, PRIVATE)
+    # Only what was deleted is imported again: what persons made of it went with it.
+    options = register.Options(owner, PRIVATE, forget_corrections=True)
 
     def write(session: Session, job: Job) -> None:
         row = _upload(session, job)

@@ -65,7 +65,7 @@ def test_a_person_reads_tree_rates_units_chunks_refusals_and_costs(run, tmp_path
         "signal: 200,000 × 16 int16, answered as float32, volts; chunks of 3,000 × 4, shuffle + deflate"
     )
     assert lines[5].startswith("a second of one channel: ") and " of all 16: " in lines[5]
-    assert "/acquisition/video: it has 3 dimensions: pictures and the like are not served" in lines
+    assert any(line.startswith("/acquisition/video: it is video, 3 pictures of ") for line in lines)
     assert lines[-2].startswith("beside it the service would store ")
 
 
@@ -92,12 +92,18 @@ def test_the_costs_are_those_of_the_service(run, archive, tmp_path, s3):
 def test_long_times_are_read_and_told_as_the_job_would_find_them(run, tmp_path):
     unsorted = test_order.TIMES.copy()
     unsorted[-5] = 0
+    row = len(unsorted) - 5
     test_order.write(tmp_path / "good.nwb")
     test_order.write(tmp_path / "bad.nwb", unsorted)
     code, said = run(f"check {tmp_path}/good.nwb")
     assert code == 0 and "irsaanalogsignal a" in said and "a second: 1 request" in said and "left out" not in said
     code, said = run(f"check --json {tmp_path}/bad.nwb")
-    assert json.loads(said)["refusals"] == [{"path": "/acquisition/a", "reason": "its times are not sorted"}]
+    assert json.loads(said)["refusals"] == [
+        {
+            "path": "/acquisition/a",
+            "reason": f"its times are not sorted: number {row}, counted from 0, is earlier than number {row - 1}",
+        }
+    ]
 
 
 def test_of_many_alike_some_are_shown(run, tmp_path):

@@ -159,7 +159,7 @@ class Sender:
             sent = {"raw_file": (f"{number}.h5", times_file(number))}
             try:
                 answer = requests.post(f"{self.service.url}/datafiles/", files=sent, cookies=self.cookies, timeout=30)
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
                 self.n_broken += 1
                 continue
             assert answer.status_code == 201, answer.text
