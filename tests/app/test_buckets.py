@@ -69,6 +69,10 @@ def run(archive):
     return run
 
 
+HEARING = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+"""Makes a command hear interrupts, which whoever runs the tests in the background has let nobody hear."""
+
+
 def process(archive, *arguments, lease_s=60, **more):
     """Run a ``flask`` command as a process of its own."""
     settings = archive.settings
@@ -80,9 +84,8 @@ def process(archive, *arguments, lease_s=60, **more):
         "EPHYSTORE_LEASE_S": str(lease_s),
     }
     command = [sys.executable, "-m", "flask", "--app", "wsgi", *arguments]
-    return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more
-    )
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.Popen([sys.executable, "-c", HEARING, *command], cwd=ROOT, env=environment, **streams, **more)
 
 
 def gets(s3, bucket):
