@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,7 +21,6 @@ from storage.jobs.worker import Worker
 from storage.uploads.tidy import find_stray
 from tests.archive import Archive
 from tests.people import logged_in
-from tests.storage.ingest.vendor import rigs
 from tests.storage.ingest.vendor.files import brainvision, edf
 
 
@@ -295,59 +293,3 @@ def test_web_processes_load_no_reader():
     root = Path(__file__).parents[2]
     told = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "set()"
-
-
-class TestInATerminal:
-    def test_files_beside_are_found_and_a_second_time_changes_nothing(self, archive, tmp_path):
-        folder = tmp_path / "lab"
-        folder.mkdir()
-        for name, content in brainvision(np.arange(20).reshape(10, 2)).items():
-            (folder / name).write_bytes(content)
-        run = archive.app.test_cli_runner().invoke
-        result = run(args=["import", str(folder / "rec.vhdr"), "--owner", "anne", "--safety-level", "2"])
-        assert result.exit_code == 0 and "imported  rec.vhdr: 1 block, 1 segment" in result.output
-        (block,) = logged_in(archive, "bob").get("/electrophysiology/block/").json["selected"]
-        assert block["fields"]["safety_level"] == 2
-        assert "unchanged  rec.vhdr" in run(args=["import", str(folder / "rec.vhdr")]).output
-
-    def test_files_that_make_one_recording_are_one(self, archive, tmp_path):
-        samples = np.arange(2048).reshape(1024, 2)
-        written = {f"CSC{n}.ncs": rigs.ncs(f"CSC{n}", samples[:, n], number=n) for n in (0, 1)}
-        written |= {name: rigs.ns5([(0, samples)]) for name in ("a.ns5", "a.ns6", "b.ns5")}
-        for name, content in written.items():
-            (tmp_path / name).write_bytes(content)
-        places = [str(tmp_path / name) for name in written]
-        result = archive.app.test_cli_runner().invoke(args=["import", *places, "--safety-level", "1"])
-        assert result.exit_code == 0 and "left out" not in result.output, result.output
-        blocks = archive.get("/electrophysiology/block/").json["selected"]
-        assert sorted(one["fields"]["name"] for one in blocks) == ["CSC0", "a", "b"]
-
-    def test_a_changed_file_keeps_its_objects(self, archive, anne, tmp_path):
-        path = tmp_path / "a.edf"
-        path.write_bytes(edf([("EEG", "uV", np.arange(100), 100)]))
-        run = archive.app.test_cli_runner().invoke
-        assert run(args=["import", str(path), "--owner", "anne"]).exit_code == 0
-        (before,) = anne.get("/electrophysiology/analogsignal/").json["selected"]
-        path.write_bytes(edf([("EEG", "uV", np.arange(200) + 5, 100)]))
-        assert "imported  a.edf" in run(args=["import", str(path), "--owner", "anne"]).output
-        (after,) = anne.get("/electrophysiology/analogsignal/").json["selected"]
-        assert after["permalink"] == before["permalink"] and after["fields"]["signal"]["shape"] == [200]
-        assert anne.get(f"{after['fields']['signal']['data']}?format=json&end_index=2").json == [5, 6]
-        with archive.services.session() as session:
-            assert len(session.scalars(select(StoredFile)).all()) == 1
-        assert find_stray(archive.services.store, archive.services.engine)[0] == []
-
-    def test_hdf5_is_registered_in_place(self, archive, tmp_path):
-        (tmp_path / "session.nwb").write_bytes(nwb())
-        result = archive.app.test_cli_runner().invoke(args=["import", str(tmp_path / "session.nwb")])
-        assert result.exit_code == 0 and "registered  session.nwb: 1 block" in result.output
-        assert archive.get("/electrophysiology/block/").json["objects_total"] == 0  # private
-
-    def test_what_is_none_of_them_is_left_out(self, archive, tmp_path):
-        (tmp_path / "a.pkl").write_bytes(b"\x80\x04pickle")
-        (tmp_path / "b.py").write_bytes(b"print(1)")
-        (tmp_path / "c.abf").write_bytes(b"ABF2" + struct.pack("<I", 2**31) * 200)
-        names = [str(tmp_path / name) for name in ("a.pkl", "b.py", "c.abf", "missing.abf")]
-        result = archive.app.test_cli_runner().invoke(args=["import", *names])
-        assert result.exit_code == 1 and result.output.count("of no format that is imported") == 2
-        assert "refused  c.abf" in result.output and "missing.abf" in result.output
