@@ -20,6 +20,9 @@ from storage.ingest import sorted_times
 from storage.ingest.file_sets import Member
 from storage.progress import DatasetProgress, untold
 
+MAX_LISTS = 1_000_000
+"""In the annotations of all objects of a file: half of what the service takes from whoever parses it."""
+
 MAX_PATH_NBYTES = 2000
 """Longer ones have no place in an index of the catalog."""
 
@@ -118,6 +121,8 @@ class Found:
     identity: str | None = None
     """What the file calls itself, wherever it lies."""
     progress: DatasetProgress = untold
+    n_lists_left: int = field(default_factory=lambda: MAX_LISTS)
+    """How many lists annotations may still have."""
     _paths: dict[Hashable, str] = field(default_factory=dict)
     _owners: dict[str, Hashable] = field(default_factory=dict)
     _checked: dict[str, tuple[NDArray[np.int64], AnyCalibration | None, list[str | None]]] = field(default_factory=dict)

@@ -189,8 +189,19 @@ def cells(found: Found, tree: Tree, place: str, some: Iterable[Column]) -> dict[
             found.refusals.append(Refusal(f"{place}/{one.name}", reason))
             continue
         with found.refusing(f"{place}/{one.name}"):
-            told[one.name] = one.rows(tree)
+            rows = one.rows(tree)
+            n_lists = _n_lists(rows)
+            if n_lists > found.n_lists_left:
+                raise Refused(
+                    f"its {n_lists} lists are more than the {found.n_lists_left} that annotations may still have"
+                )
+            found.n_lists_left -= n_lists
+            told[one.name] = rows
     return told
+
+
+def _n_lists(values: list[Any]) -> int:
+    return sum(1 + _n_lists(one) for one in values if isinstance(one, list))
 
 
 def _values(tree: Tree, dataset: h5py.Dataset) -> list[Any]:

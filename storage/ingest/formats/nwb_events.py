@@ -114,7 +114,7 @@ def is_of_events(group: h5py.Group) -> bool:
     type_name = nwb_tree.type_of(group)
     if nwb_tree.has(group, "event_times") and nwb_tree.has(group, "event_times_index"):
         return True
-    if type_name == "EventDetection":
+    if type_name in ("EventDetection", "Clustering"):
         return nwb_tree.has(group, "times")
     if nwb_tree.has(group, "timestamp"):
         return nwb_tree.has(group, "id")
@@ -152,12 +152,12 @@ def _add_labelled(found: Found, group: h5py.Group) -> None:
     if times is None or times.ndim != 1:
         raise Refused("its timestamps are not one number each")
     labels, meant = [nwb_tree.name_of(path)] * len(times), _labels_of(group)
-    if meant is not None:
-        data = nwb_tree.dataset_in(group, "data")
-        numbers = [] if data is None else data[()].tolist()
+    data = nwb_tree.dataset_in(group, "num" if meant is None else "data")  # num: which cluster each spike is of
+    if data is not None and data.dtype.kind in "iu":
+        numbers = np.ravel(data[()]).tolist()
         if len(numbers) != len(times):
             raise Refused(f"it has {len(numbers)} labels for {len(times)} timestamps")
-        labels = [meant[one] if 0 <= one < len(meant) else str(one) for one in numbers]
+        labels = [meant[one] if meant is not None and 0 <= one < len(meant) else str(one) for one in numbers]
     add(found, Moments(path, times, labels, annotations=_annotations(group)))
 
 

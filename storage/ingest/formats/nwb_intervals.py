@@ -58,8 +58,10 @@ def _add_times(found: Found, path: str, column: Column, labels: list[str]) -> No
     there = np.isfinite(times)
     place = f"{path}/{column.name}"
     told: h5py.Dataset | Any = column.dataset if len(rows) == len(column.dataset) and there.all() else times[there]
-    description = nwb_tree.texts(column.dataset, "description")
-    nwb_events.add(found, Moments(place, told, [labels[row] for row in rows[there].tolist()], annotations=description))
+    annotations = nwb_tree.texts(column.dataset, "description")
+    if not there.all():
+        annotations["left_out"] = f"{np.count_nonzero(~there)} of {len(there)} rows, which have no time"
+    nwb_events.add(found, Moments(place, told, [labels[row] for row in rows[there].tolist()], annotations=annotations))
 
 
 def _labels(tree: Tree, group: h5py.Group, n_rows: int) -> list[str]:

@@ -30,6 +30,8 @@ class Tree:
     """Each once, parents before children."""
     paths: dict[Hashable, str] = field(default_factory=dict)
     """Where each lies, by its identity."""
+    untyped: list[h5py.Group] = field(default_factory=list)
+    """Groups that only hold others, or what no type tells the meaning of."""
     outside: list[tuple[str, str]] = field(default_factory=list)
     """Links to other files: where they are, and the names of these files."""
 
@@ -46,6 +48,8 @@ class Tree:
             if type_of(group):
                 self.groups.append(group)
                 self.paths[own] = path_of(group)
+            else:
+                self.untyped.append(group)
             below += [(inner, depth + 1) for inner in reversed(list(self._groups_in(group)))]
 
     def target(self, reference: Any) -> h5py.Group | h5py.Dataset | None:
@@ -119,6 +123,18 @@ def dataset_in(group: h5py.Group, name: str) -> h5py.Dataset | None:
         raise Refused(lies_in(as_path(link.filename), f"its {name}"))
     found = group.get(name)
     return found if isinstance(found, h5py.Dataset) else None
+
+
+def datasets_in(group: h5py.Group) -> Iterator[h5py.Dataset]:
+    """Yield the datasets that lie in a group itself, of those that can be opened."""
+    for name in group:
+        if isinstance(group.get(name, getlink=True), h5py.HardLink):
+            try:
+                found = group.get(name)
+            except (KeyError, RuntimeError, OSError):
+                continue
+            if isinstance(found, h5py.Dataset):
+                yield found
 
 
 def group_in(group: h5py.Group, name: str) -> h5py.Group | None:

@@ -6,10 +6,11 @@ import h5py
 import numpy as np
 import pytest
 from pynwb import NWBHDF5IO, TimeSeries
-from pynwb.base import ImageReferences
+from pynwb.base import ImageReferences, Images
 from pynwb.behavior import Position, SpatialSeries
-from pynwb.ecephys import ElectricalSeries
-from pynwb.image import ImageSeries
+from pynwb.core import DynamicTable, VectorData
+from pynwb.ecephys import ElectricalSeries, FeatureExtraction
+from pynwb.image import GrayscaleImage, ImageSeries
 from pynwb.misc import AbstractFeatureSeries, DecompositionSeries
 from pynwb.ophys import (
     Fluorescence,
@@ -107,7 +108,10 @@ def test_columns_that_are_no_electrodes_have_names_too(archive, registered):
     rois = segmentation.create_roi_table_region(region=[2, 0], description="x")
     trace = RoiResponseSeries(name="dff", data=SAMPLES[:, :2], rois=rois, unit="n.a.", **REGULAR)
     module.add(Fluorescence(roi_response_series=trace))
-    registered(made)
+    assert reasons(registered(made, complete=False)) == {
+        "/processing/ophys/ImageSegmentation/cells": "it is a table of masks: "
+        "only signals, spikes, events and intervals are served"
+    }
     found = by_name(archive, "analogsignalarray")
     assert found["gratings"]["annotations"]["channel_names"] == ["orientation", "contrast"]
     assert found["dff"]["annotations"]["channel_names"] == ["33", "11"]
@@ -191,11 +195,22 @@ class TestRefused:
         assert reasons(archive.register(path)) == {"/acquisition/x": f"its type {word} is neither numbers nor strings"}
         assert [one["name"] for one in objects(archive, "analogsignal")] == ["y"]
 
-    def test_images_that_stand_alone_are_no_signals_and_nothing_is_said_of_them(self, archive, registered):
-        from pynwb.base import Images
-        from pynwb.image import GrayscaleImage
-
+    def test_arrays_that_are_no_signals_are_listed_one_by_one(self, archive, registered):
         made = session()
+        add_electrodes(made, 2)
+        region = made.create_electrode_table_region(region=[0, 1], description="x")
+        signal = ElectricalSeries(name="e", data=SAMPLES[:, :2], electrodes=region, **REGULAR)
+        made.add_acquisition(signal)
+        region = made.create_electrode_table_region(region=[0, 1], description="x")
+        made.add_acquisition(
+            FeatureExtraction(
+                name="features", electrodes=region, description=["a", "b", "c"], times=[0.1, 0.2],
+                features=np.zeros((2, 2, 3)),
+            )
+        )  # fmt: skip
+        module = made.create_processing_module("module", "x")
+        module.add(DynamicTable(name="table", description="x", columns=[VectorData("c", "x", data=[1, 2])]))
+        made.add_scratch(np.arange(3.0), name="dumped", description="x")
         picture = GrayscaleImage(name="picture", data=np.zeros((5, 5)))
         made.add_acquisition(
             Images(
@@ -204,7 +219,15 @@ class TestRefused:
                 order_of_images=ImageReferences(name="order_of_images", data=[picture]),
             )
         )
-        assert registered(made).counts == {"block": 1, "segment": 1}
+        outcome = registered(made, complete=False)
+        served = "only signals, spikes, events and intervals are served"
+        assert reasons(outcome) == {
+            "/acquisition/features": f"it is features of spikes, spikes × channels × features: {served}",
+            "/acquisition/pictures": f"it is pictures: {served}",
+            "/processing/module/table": f"it is a table without times: {served}",
+            "/scratch/dumped": f"it belongs to no series or table: {served}",
+        }
+        assert outcome.counts["analogsignalarray"] == 1
 
 
 def test_places_name_everything(archive, registered):

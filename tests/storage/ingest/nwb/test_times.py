@@ -44,6 +44,8 @@ def test_trials_are_epochs_with_their_columns_in_parallel(archive, registered):
     cues, licks = events["/intervals/trials/cue_time"], events["/intervals/trials/lick_times"]
     assert array(archive, cues["times"]).tolist() == [0.75, 3.5] and texts(archive, cues["labels"]) == ["7", "9"]
     assert cues["annotations"]["description"] == "column cue_time"
+    assert cues["annotations"]["left_out"] == "1 of 3 rows, which have no time"
+    assert "left_out" not in licks["annotations"]
     np.testing.assert_allclose(array(archive, licks["times"]), [2.0, 3.25, 3.35])
     assert texts(archive, licks["labels"]) == ["8", "9", "9"]
     segment = objects(archive, "segment")[0]
@@ -263,3 +265,17 @@ def test_sorted_copies_are_the_services_own_and_the_file_stays_as_it_is(archive,
     path.write_bytes(before)
     guid = objects(archive, "epocharray")[0]["times"]["data"]
     assert archive.register(path).state == "updated" and objects(archive, "epocharray")[0]["times"]["data"] == guid
+
+
+def test_clustered_spikes_are_events_labelled_by_cluster(archive, tmp_path):
+    path = write(session(), tmp_path / "x.nwb")
+    with h5py.File(path, "r+") as file:  # pynwb reads this old type, but writes it no more
+        group = file.create_group("processing/ecephys/Clustering")
+        group.attrs.update(neurodata_type="Clustering", namespace="core")
+        for name, values in {"num": [3, 1, 2], "peak_over_rms": [1.0, 2.0, 3.0], "times": [0.5, 0.2, 0.7]}.items():
+            group[name] = values
+    assert archive.register(path).refusals == []
+    (found,) = objects(archive, "eventarray")
+    assert array(archive, found["times"]).tolist() == [0.2, 0.5, 0.7]
+    assert archive.values(found["labels"]["data"]) == ["1", "3", "2"]
+    assert found["annotations"]["neurodata_type"] == "Clustering"

@@ -8,6 +8,8 @@ import pytest
 from pynwb.ecephys import SpikeEventSeries
 from pynwb.misc import Units
 
+from storage.ingest import found
+from storage.ingest.formats import nwb
 from tests.storage.ingest.nwb.written import add_electrodes, array, by_name, objects, reasons, session, write
 
 RNG = np.random.default_rng(5)
@@ -200,3 +202,18 @@ def test_choices_are_told_as_words(archive, registered):
         made.add_unit(spike_times=[1.0, 2.0], region=one)
     registered(made)
     assert [one["annotations"]["region"] for one in objects(archive, "unit")] == ["CA3", "CA1"]
+
+
+def test_columns_of_more_lists_than_fit_are_listed_and_the_rest_is_served(tmp_path, monkeypatch):
+    monkeypatch.setattr(found, "MAX_LISTS", 9)
+    made = session()
+    for name in ("few", "more"):
+        made.add_unit_column(name, "x", index=True)
+    for _ in range(5):
+        made.add_unit(few=[1, 2], more=[3], spike_times=[0.5])
+    with h5py.File(write(made, tmp_path / "x.nwb")) as file:
+        told = nwb.inspect(file, "x")
+    reason = "its 5 lists are more than the 4 that annotations may still have"
+    assert told.refusals == [found.Refusal("/units/more", reason)]
+    units = [one for one in told.objects if one.type_name == "unit"]
+    assert [one.fields["annotations"]["few"] for one in units] == [[1, 2]] * 5
