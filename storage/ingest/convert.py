@@ -6,10 +6,11 @@ import hashlib
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Protocol
+from os import SEEK_END
+from pathlib import PurePosixPath
+from typing import IO, Protocol
 
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import IntegrityError
@@ -19,7 +20,7 @@ from storage.catalog import find, leftovers, quota, short_indices
 from storage.catalog.base import ACTIVE
 from storage.catalog.files import StoredFile
 from storage.catalog.models import Block
-from storage.errors import Refused
+from storage.errors import Refused, StoreFull
 from storage.ingest import record, sidecars
 from storage.ingest.file_sets import Member
 from storage.ingest.found import Found
@@ -28,6 +29,7 @@ from storage.ingest.sandbox.importer import MAX_NAME, importer
 from storage.ingest.vendor import readers
 from storage.objectstore import ObjectStore
 from storage.stores.backend import Stat
+from storage.stores.folder import FULL
 
 PIECE_NBYTES = 1 << 20
 CONVERTING = 0.9
@@ -109,24 +111,35 @@ def convert(
     QuotaExceeded, NotStored, FileChanged, StoreAway, StoreFull, SandboxAway
     """
     require_readers()
-    with tempfile.TemporaryDirectory(prefix="ephystore-") as folder:
-        path = Path(folder) / "converted.h5"
+    with _temporary_file() as content:
         found, used = importer().convert(
             store,
             source.files,
             kind=source.kind,
             name=source.name(),
-            path=path,
+            content=content,
             progress=lambda done: tell(CONVERTING * done),
         )
-        nbytes = path.stat().st_size
+        nbytes = content.seek(0, SEEK_END)
         key = _reserved(engine, source, owner, nbytes)
         sha256 = hashlib.sha256()
-        store.write(key, _pieces(path, nbytes, sha256, tell), at_most_nbytes=nbytes)
+        store.write(key, _pieces(content, nbytes, sha256, tell), at_most_nbytes=nbytes)
     datasets = {array.dataset for array in found.arrays.values()}
     stored = {path: sidecars.put(store, engine, found, path) for path in datasets}
     pins = {one.url: one.stat.pin for one in used}
     return Converted(source, found, stored, key, store.stat(key), sha256.hexdigest(), pins)
+
+
+@contextmanager
+def _temporary_file() -> Iterator[IO[bytes]]:
+    """Open a file without a name, so that nothing is left of it whoever is killed; raises StoreFull."""
+    try:
+        with tempfile.TemporaryFile() as content:
+            yield content
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise StoreFull("the worker's temporary folder has no room for it; TMPDIR names another") from error
 
 
 def is_current(session: Session, source: Source, owner: Owner) -> bool:
@@ -216,11 +229,10 @@ def _file(session: Session, place: str, key: str) -> StoredFile:
     return session.scalars(select(StoredFile).where(StoredFile.imported_from == place)).one()
 
 
-def _pieces(path: Path, nbytes: int, sha256: Hash, tell: Callable[[float], object]) -> Iterator[bytes]:
-    n_sent = 0
-    with path.open("rb") as file:
-        while piece := file.read(PIECE_NBYTES):
-            sha256.update(piece)
-            n_sent += len(piece)
-            yield piece
-            tell(CONVERTING + (1 - CONVERTING) * n_sent / max(nbytes, 1))
+def _pieces(content: IO[bytes], nbytes: int, sha256: Hash, tell: Callable[[float], object]) -> Iterator[bytes]:
+    n_sent = content.seek(0)
+    while piece := content.read(PIECE_NBYTES):
+        sha256.update(piece)
+        n_sent += len(piece)
+        yield piece
+        tell(CONVERTING + (1 - CONVERTING) * n_sent / max(nbytes, 1))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from math import prod
-from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 import h5py
 import numpy as np
@@ -47,13 +46,14 @@ class ImportedFile:
 
     Parameters
     ----------
-    path : Path
+    content : file object
+        Empty, binary, to be read and written; it is not closed.
     max_nbytes : int
         Of all samples.
     """
 
-    def __init__(self, path: Path, max_nbytes: int) -> None:
-        self._path, self._left_nbytes = path, max_nbytes
+    def __init__(self, content: IO[bytes], max_nbytes: int) -> None:
+        self._content, self._left_nbytes = content, max_nbytes
         self._file: h5py.File | None = None
         self._open: dict[str, _Open] = {}
         self._blocks: dict[str, NDArray[np.generic]] = {}
@@ -62,7 +62,7 @@ class ImportedFile:
     def __enter__(self) -> ImportedFile:
         """Begin it."""
         # Without a cache, which would be one for each array: chunks are written when they are full.
-        self._file = h5py.File(self._path, "w", libver=("earliest", "v110"), rdcc_nbytes=0)
+        self._file = h5py.File(self._content, "w", libver=("earliest", "v110"), rdcc_nbytes=0)
         return self
 
     def __exit__(
@@ -142,7 +142,7 @@ class ImportedFile:
         for path, attributes in annotations.items():
             self._file[path].attrs.update(attributes)
         self._file.close()
-        with h5py.File(self._path, "r") as file:
+        with h5py.File(self._content, "r") as file:
             self._file = None
             for path in annotations:
                 found.datasets[path] = described(file[path])

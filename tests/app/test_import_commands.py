@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import struct
 
 import numpy as np
@@ -67,6 +68,20 @@ def test_a_changed_file_keeps_its_objects(archive, anne, tmp_path):
     with archive.services.session() as session:
         assert len(session.scalars(select(StoredFile)).all()) == 1
     assert find_stray(archive.services.store, archive.services.engine)[0] == []
+
+
+def test_a_full_temporary_folder_is_said(archive, tmp_path):
+    samples = np.random.default_rng(3).integers(-32768, 32767, 4_000_000).astype("<i2")
+    (tmp_path / "a.edf").write_bytes(edf([("EEG", "uV", samples, 100_000)]))
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, most))
+    try:
+        result = archive.app.test_cli_runner().invoke(args=["import", str(tmp_path / "a.edf")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    assert result.exit_code == 1
+    assert "a.edf: the worker's temporary folder has no room for it; TMPDIR names another" in result.output
+    assert find_stray(archive.services.store, archive.services.engine) == ([], [])
 
 
 def test_hdf5_is_registered_in_place(archive, tmp_path):

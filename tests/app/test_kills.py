@@ -29,9 +29,10 @@ from storage.uploads.abandoned import remove_abandoned
 from storage.uploads.tidy import PREFIXES, find_stray
 from tests.app.test_serving import Service
 from tests.archive import PASSWORD, Archive
+from tests.storage.ingest.vendor.files import edf
 
 ROOT = Path(__file__).resolve().parents[2]
-N_FILES, N_KILLS = 20, 50
+N_FILES, N_KILLS, N_IMPORTS = 20, 50, 6
 LEASE_S = 1
 """Of killed workers in these tests."""
 
@@ -141,6 +142,46 @@ def test_killed_workers_lose_nothing_and_do_nothing_twice(tmp_path):
         with h5py.File(io.BytesIO(times_file(id_ - 1))) as file:
             answered = client.get(f"/datafiles/{id_}?start_index=1000&end_index=1003&format=json").json
             assert answered == file["times"][1000:1003].tolist()
+
+
+@pytest.mark.timeout(300)
+def test_killed_imports_are_done_once_and_leave_no_samples(tmp_path, monkeypatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    archive = Archive(tmp_path)
+    archive.add_user("anne")
+    client = archive.logged_in("anne")
+    note_ends(archive)
+    samples = np.random.default_rng(2).integers(-30_000, 30_000, 2_000_000)
+    for number in range(N_IMPORTS):
+        content = edf([("EEG", "uV", samples + number, 100_000)])
+        answer = client.post("/datafiles/", data={"raw_file": (io.BytesIO(content), f"{number}.edf")})
+        assert answer.status_code == 201, answer.text
+    wait_until_done(archive)
+    for number in range(1, N_IMPORTS + 1):
+        assert client.post(f"/datafiles/{number}/import/").status_code == 202
+    moments, interrupted = random.Random(4), 0
+    while interrupted < N_IMPORTS and "queued" in states(archive, Job).values():
+        process = worker(archive)
+        while "running" not in states(archive, Job).values() and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(moments.uniform(0, 1.5))
+        process.kill()
+        process.wait(10)
+        interrupted += "running" in states(archive, Job).values()
+    assert interrupted >= 3, "kills hit imports under way"
+    wait_until_done(archive)
+    assert {number for (what, _), number in ends(archive).items() if what == "job"} == {1}
+    blocks = client.get("/electrophysiology/block/").json
+    assert blocks["objects_total"] == N_IMPORTS
+    signals = client.get("/electrophysiology/analogsignal/").json["selected"]
+    firsts = sorted(client.get(f"{one['fields']['signal']['data']}?format=json&end_index=1").json[0] for one in signals)
+    assert firsts == [samples[0] + number for number in range(N_IMPORTS)]
+    services = archive.services
+    assert find_stray(services.store, services.engine)[0] == []
+    remove_abandoned(services.store, services.engine, moment() + timedelta(hours=2))
+    assert stored(archive) == known(archive) - {None}
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 class Sender:

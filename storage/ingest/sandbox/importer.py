@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from storage.errors import Refused, SandboxAway
 from storage.ingest.file_sets import Member
@@ -46,7 +45,7 @@ class Importer(Sandbox):
         *,
         kind: str,
         name: str,
-        path: Path,
+        content: IO[bytes],
         progress: Callable[[float], object] = lambda done: None,
     ) -> tuple[Found, list[Member]]:
         """Write an HDF5 file of all samples of a recording; return what is in it, and which files were read.
@@ -58,8 +57,8 @@ class Importer(Sandbox):
             The one to begin with first.
         kind, name : str
             Format, and what the Block will be called.
-        path : Path
-            Of the new file.
+        content : file object
+            Binary, to be read and written: what it becomes. What is in it before is lost.
         progress : callable
             Is told how much is done, 0 to 1.
 
@@ -84,7 +83,8 @@ class Importer(Sandbox):
         }
         max_nbytes = limits.imported_nbytes_for(nbytes)
         for _ in range(2):  # a server that has died is started again, once
-            with OpenedSet(store, files, limits) as opened, ImportedFile(path, max_nbytes) as target:
+            content.truncate(0)
+            with OpenedSet(store, files, limits) as opened, ImportedFile(content, max_nbytes) as target:
                 arriving = Arriving(Findings(nbytes, limits), target, limits)
 
                 def listen(channel: Channel, opened: OpenedSet = opened, arriving: Arriving = arriving) -> Found:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import h5py
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ BOUND = 1 << 30
 
 def written(path, arrays, steps):
     """Write arrays side by side, some rows at a time; return what is told of them."""
-    with ImportedFile(path, BOUND) as target:
+    with path.open("w+b") as content, ImportedFile(content, BOUND) as target:
         for name, rows in arrays.items():
             target.create(name, rows.dtype, rows.shape)
         left = {name: rows for name, rows in arrays.items() if len(rows)}
@@ -77,7 +79,7 @@ def test_what_cannot_be_times_has_no_blocks(tmp_path, values):
 
 
 def test_no_more_is_taken_than_was_told(tmp_path):
-    with ImportedFile(tmp_path / "a.h5", 100) as target:
+    with io.BytesIO() as content, ImportedFile(content, 100) as target:
         target.create("/a", np.dtype("<i2"), (10,))
         with pytest.raises(Misfit, match="more samples than files of this length"):
             target.create("/b", np.dtype("<i2"), (1000,))

@@ -55,7 +55,8 @@ def convert(importer, tmp_path):
         members = [Member(key, key, store.stat(key)) for key in contents]
         started = time.monotonic()
         try:
-            return by.convert(store, members, kind=kind, name=name, path=tmp_path / "out.h5")
+            with (tmp_path / "out.h5").open("w+b") as content:
+                return by.convert(store, members, kind=kind, name=name, content=content)
         finally:
             assert time.monotonic() - started < LIMITS.wall_s
             for key in contents:
