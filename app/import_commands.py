@@ -16,6 +16,7 @@ from tqdm import tqdm
 from app.account_commands import USERNAME
 from app.catalog_errors import catalog_errors
 from app.job_commands import one_worker
+from app.registering import tell_unseen
 from app.services import Services, services
 from storage.catalog import queue
 from storage.catalog.jobs import DONE, IMPORT, QUEUED, REGISTER, Job
@@ -60,6 +61,7 @@ def import_files(places: Sequence[str], owner: str | None, safety_level: int | N
         if not jobs:
             raise click.ClickException("nothing could be imported")
         outcomes = _done(found, jobs)
+    tell_unseen(found, [one.url for one in outcomes if one.state in ("registered", "imported")])
     if not any(outcome.counts for outcome in outcomes):
         raise click.ClickException("nothing could be imported")
 

@@ -48,8 +48,9 @@ def register_places(found: Services, places: Sequence[str], options: Options, *,
         n_later = len(files) - len(outcomes)
         missing = [url for url in missing if _is_missing(found, url)]  # some were found elsewhere meanwhile
         click.echo("\n".join(summary.summary(outcomes, n_unchanged=n_unchanged, n_later=n_later, missing=missing)))
+    tell_unseen(found, [one.url for one in outcomes if one.state == "registered"])
     if not n_unchanged and not missing and not any(outcome.counts for outcome in outcomes):
-        raise click.ClickException("nothing could be registered")
+        raise click.ClickException(f"nothing {'could be' if len(outcomes) == len(files) else 'is'} registered")
 
 
 def tell_what_would_be_done(found: Services, places: Sequence[str], options: Options) -> None:
@@ -69,13 +70,20 @@ def tell_what_would_be_done(found: Services, places: Sequence[str], options: Opt
             n_threads = max(1, found.settings.job_threads - 1)
             result = dry_run(found.store, found.engine, files, options, threads=n_threads, progress=show)
     click.echo("\n".join(summary.of_dry_run(result, n_unchanged)))
-    if not n_unchanged and not any(outcome.counts for outcome in result.outcomes):
+    if not n_unchanged and not any(one.counts or one.state == "waiting" for one in result.outcomes):
         raise click.ClickException("nothing could be registered")
 
 
 def _tell(refusals: Sequence[Refusal]) -> None:
     for refusal in refusals:
         click.echo(summary.line("left out", f"{refusal.path}: {refusal.reason}"))
+
+
+def tell_unseen(found: Services, new: Sequence[str]) -> None:
+    """Tell whoever has registered or imported files of nobody, and for nobody, that nobody sees them."""
+    with found.session() as session:
+        if find.is_any_unseen(session, new[:FEW]):
+            click.echo(summary.line("note", summary.UNSEEN))
 
 
 def _is_missing(found: Services, url: str) -> bool:

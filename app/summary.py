@@ -12,6 +12,8 @@ from storage.ingest.register import Outcome
 from storage.stores.backend import file_name
 
 STATES = ("registered", "updated", "moved", "unchanged", "refused")
+UNSEEN = "they are private and nobody's, so that nobody sees them; --owner NAME or --safety-level 1 changes that"
+"""Of what was registered or imported without either."""
 SHOWN_REASONS = 20
 NUMBER = re.compile(r"\d[\d.,]*")
 QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
@@ -108,7 +110,7 @@ def of_dry_run(found: DryRun, n_unchanged: int) -> list[str]:
             line("looked at", f"{len(found.outcomes)} of {_files(found.n_files)}; the others are taken to be like them")
         )
     states: Counter[str] = Counter(outcome.state for outcome in found.outcomes)
-    for state, word in (("registered", "new"), ("updated", "update"), ("refused", "refuse")):
+    for state, word in (("registered", "new"), ("updated", "update"), ("waiting", "wait"), ("refused", "refuse")):
         if states[state]:
             of_state = [outcome for outcome in found.outcomes if outcome.state == state]
             counts = dict(sum((Counter(one.counts) for one in of_state), Counter()))

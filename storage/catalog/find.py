@@ -9,7 +9,7 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, false, func, literal, select, union, union_all
 from sqlalchemy.orm import Session
 
-from storage.catalog.base import ACTIVE
+from storage.catalog.base import ACTIVE, PRIVATE
 from storage.catalog.files import Datafile, StoredFile
 from storage.catalog.models import TYPES, NeoObject, RecordingChannel, Unit, unit_recordingchannel
 from storage.catalog.permissions import Caller, readable
@@ -126,3 +126,10 @@ def _children_of(model: type[NeoObject], kind: str, ids: Sequence[int], caller: 
         parent_id = getattr(child, f"{model.type_name}_id")
         rows = select(literal(kind), parent_id, child.id.label("child_id"))
     return rows.where(parent_id.in_(ids), child.current_state == ACTIVE, readable(child, caller))
+
+
+def is_any_unseen(session: Session, urls: Sequence[str]) -> bool:
+    """Whether any of these files, or of what they were imported as, is private and nobody's."""
+    named = StoredFile.name.in_(urls) | StoredFile.imported_from.in_(urls)
+    every = session.scalars(select(StoredFile.options).where(named))
+    return any(told.get("owner") is None and told.get("safety_level") in (None, PRIVATE) for told in every)

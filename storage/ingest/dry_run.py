@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from storage.catalog import batches
-from storage.errors import StorageError
+from storage.errors import StillWritten, StorageError
 from storage.ingest import file_sets, sidecars
 from storage.ingest.found import Found, Refusal
 from storage.ingest.register import Options, Outcome, State
@@ -78,9 +78,10 @@ def dry_run(
         try:
             found = sandbox().inspect(store, one.name, file_sets.stat(store, one.name), plain)
         except StorageError as error:
-            return Outcome(one.name, "refused", refusals=[Refusal(file_name(one.name), str(error))]), 0
+            state: State = "waiting" if isinstance(error, StillWritten) else "refused"
+            return Outcome(one.name, state, refusals=[Refusal(file_name(one.name), str(error))]), 0
         counts = dict(Counter(thing.type_name for thing in found.objects))
-        state: State = "refused" if not found.objects else "registered" if before is None else "updated"
+        state = "refused" if not found.objects else "registered" if before is None else "updated"
         return Outcome(one.name, state, counts, found.refusals), _sidecar_nbytes(found)
 
     with ThreadPoolExecutor(threads) as pool:

@@ -112,7 +112,7 @@ def main_of(store: ObjectStore, url: str) -> str:
     if url.lower().endswith(".bin"):
         main = url[: -len(".bin")] + SPIKEGLX
     elif file_name(url) == "continuous.dat":
-        main = f"{posixpath.dirname(posixpath.dirname(posixpath.dirname(url)))}/{OPEN_EPHYS}"
+        main = _folder_of(_folder_of(_folder_of(url)[:-1])[:-1]) + OPEN_EPHYS
     if main != url:
         store.stat(main)
     return main
@@ -122,6 +122,11 @@ def _is_main(url: str, every: set[str]) -> bool:
     if file_name(url) == OPEN_EPHYS:
         return True
     return url.lower().endswith(SPIKEGLX) and _samples_of(url) in every
+
+
+def _folder_of(url: str) -> str:
+    """Return the folder that a file or folder lies in, as all that lies in it begins."""
+    return url.removesuffix(file_name(url))
 
 
 def _samples_of(url: str) -> str:
@@ -134,7 +139,7 @@ def _of_spikeglx(_: ObjectStore, url: str) -> list[tuple[str, str, bool]]:
 
 
 def _of_open_ephys(store: ObjectStore, url: str) -> list[tuple[str, str, bool]]:
-    folder = f"{posixpath.dirname(url)}/"
+    folder = _folder_of(url)
     named = [
         (place.removeprefix(folder), place) for place in store.list(folder.rstrip("/")) if place.startswith(folder)
     ]

@@ -99,3 +99,16 @@ def test_what_is_none_of_them_is_left_out(archive, tmp_path):
     result = archive.app.test_cli_runner().invoke(args=["import", *names])
     assert result.exit_code == 1 and result.output.count("of no format that is imported") == 2
     assert "refused  c.abf" in result.output and "missing.abf" in result.output
+
+
+@pytest.mark.parametrize("command", ["register", "import"])
+@pytest.mark.parametrize("told", [[], ["--owner", "anne"], ["--safety-level", "2"]])
+def test_what_nobody_would_see_is_noted(archive, tmp_path, command, told):
+    (tmp_path / "a.nwb").write_bytes(nwb())
+    (tmp_path / "a.edf").write_bytes(edf([("EEG", "uV", np.arange(100), 100)]))
+    file = "a.nwb" if command == "register" else "a.edf"
+    said = archive.app.test_cli_runner().invoke(args=[command, str(tmp_path / file), *told])
+    note = (
+        "      note  they are private and nobody's, so that nobody sees them; --owner NAME or --safety-level 1 changes"
+    )
+    assert said.exit_code == 0 and (note in said.output) == (not told), said.output

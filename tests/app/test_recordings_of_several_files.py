@@ -8,7 +8,7 @@ import pytest
 
 from storage.ingest.unregister import registered_at, unregister
 from tests.archive import Archive
-from tests.storage.ingest.flat_files import settled, write_imec
+from tests.storage.ingest.flat_files import settled, write_imec, write_open_ephys
 
 
 @pytest.fixture
@@ -63,3 +63,30 @@ def test_it_is_unregistered_and_registered_again(archive, folder):
     assert archive.get(address).status_code == 404
     assert run(archive, f"register '{folder}'")[0] == 0
     assert archive.get(address).status_code == 200
+
+
+@pytest.mark.parametrize("named", ["", "structure.oebin", "continuous/Neuropix-PXI-100.A-AP/continuous.dat"])
+def test_a_store_that_is_one_recording(tmp_path, named):
+    oebin, _ = write_open_ephys(tmp_path / "runs")
+    settled(tmp_path / "runs")
+    (tmp_path / "stores.toml").write_text(f'[lab]\nurl = "file://{oebin.parent}"\n')
+    archive = Archive(tmp_path, EPHYSTORE_STORES=str(tmp_path / "stores.toml"))
+    code, said = run(archive, f"register --safety-level 1 'lab:{named}'")
+    assert code == 0 and "registered  structure.oebin" in said and "left out" not in said, said
+    assert archive.get("/electrophysiology/analogsignalarray/").json["objects_total"] > 0
+
+
+def test_what_is_still_recorded_waits(archive, folder):
+    samples = folder / "run_g0_t0.imec0.ap.bin"
+    whole = samples.read_bytes()
+    samples.write_bytes(whole[:-8])
+    code, said = run(archive, f"register --dry-run '{folder}'")
+    assert code == 0 and "      wait  1 file\n" in said and "it may still be being recorded" in said, said
+    code, said = run(archive, f"register '{folder}'")
+    assert code == 1 and "     later  run_g0_t0.imec0.ap.meta: " in said and "Error: nothing is registered\n" in said, (
+        said
+    )
+    samples.write_bytes(whole)
+    settled(folder)
+    code, said = run(archive, f"register '{folder}'")
+    assert code == 0 and "registered  run_g0_t0.imec0.ap.meta" in said, said

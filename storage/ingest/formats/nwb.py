@@ -24,7 +24,6 @@ from storage.ingest.formats.nwb_tree import Tree
 from storage.ingest.found import Found, Refusal
 from storage.progress import DatasetProgress, untold
 
-
 NOT_SERVED = {
     "FeatureExtraction": "features of spikes, spikes × channels × features",
     "ClusterWaveforms": "mean waveforms of clusters without their spikes",

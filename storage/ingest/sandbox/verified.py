@@ -152,11 +152,11 @@ class Findings:
         arrays, noted = dict(told["arrays"]), dict(told["noted"])
         if not set(arrays) <= {*model.array_fields} or any(path not in self.found.arrays for path in arrays.values()):
             raise ValueError("its arrays")
+        fields = _fields(model, told["fields"], self._limits)
         # Each takes many times the room of the text that tells of it.
         self._n_containers += _n_containers(told["fields"])
         if self._n_containers > self._limits.containers:
             raise ValueError("its annotations, with those before, are too many")
-        fields = _fields(model, told["fields"], self._limits)
         self._require_axis(model, fields, arrays)
         if any(path not in self.found.arrays for path in noted.values()):
             raise ValueError("its noted arrays")
