@@ -18,13 +18,13 @@ from app.long_answers import LONG_NBYTES
 from app.services import Services
 from app.timing import server_timing
 from schemas.queries import ArrayQuery
+from storage.answer import Answer, StoredArray, prepare
 from storage.catalog.arrays import known_array
 from storage.catalog.files import Datafile
 from storage.catalog.models import Spike
 from storage.catalog.uses import Use
 from storage.errors import SelectionError
 from storage.hdf5.chunk import Samples
-from storage.reader import Answer, StoredArray, prepare
 from storage.selection import RegularAxis, TimeAxis
 from storage.slices import (
     answered_rate,

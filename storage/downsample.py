@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 Samples = NDArray[Any]
 METHODS = ("mean", "extrema", "stride")
 MANY_CHANNELS = 32
+ADDED_IN_A_ROW = 8
+"""Floats, when many are summed."""
 
 
 def finest_entry(n_channels: int) -> int:
@@ -85,7 +87,7 @@ class Extrema:
     @classmethod
     def of(cls, samples: Samples, edges: NDArray[np.int64]) -> Extrema:
         """Return the extrema of each bin; ``edges`` count from the first of ``samples``."""
-        return cls(_reduce(np.fmin, samples, edges), _reduce(np.fmax, samples, edges))
+        return cls(reduced(np.fmin, samples, edges), reduced(np.fmax, samples, edges))
 
     def merge(self, other: Extrema) -> Extrema:
         """Return the extrema of bins of which this and ``other`` each hold a part."""
@@ -109,19 +111,17 @@ class Sums:
             missing = np.isnan(values)
             if missing.any():
                 values[missing] = 0
-                count = count - _reduce(np.add, missing.astype(np.int64), edges)
-            return cls(_reduce(np.add, values, edges), count)
+                count = count - reduced(np.add, missing.astype(np.int64), edges)
+            return cls(_float_sums(values, edges), count)
         if samples.dtype.itemsize < 8:
-            return cls(_reduce(np.add, samples.astype(np.int64), edges), count)
-        # A sum of 64-bit integers needs more than 64 bits: halves apart, put together as Python integers.
-        high = _reduce(np.add, (samples >> 32).astype(np.int64), edges)
-        low = _reduce(np.add, (samples & 0xFFFFFFFF).astype(np.int64), edges)
-        return cls(high.astype(object) * 2**32 + low.astype(object), count)
+            return cls(reduced(np.add, samples.astype(np.int64), edges), count)
+        high, low = (reduced(np.add, half, edges) for half in halves(samples))
+        return cls(joined(high, low), count)
 
     def merge(self, other: Sums) -> Sums:
         """Return the sums of bins of which this and ``other`` each hold a part."""
         mine, others = self.total, other.total
-        if mine.dtype.kind == "i":
+        if mine.dtype.kind == "i" and not (_is_half_of_64_bits(mine) and _is_half_of_64_bits(others)):
             mine, others = mine.astype(object), others.astype(object)
         with np.errstate(invalid="ignore", over="ignore"):
             return Sums(mine + others, self.count + other.count)
@@ -133,6 +133,26 @@ class Sums:
                 return np.divide(self.total.astype(np.float64), self.count)
         pairs = zip(self.total.ravel().tolist(), self.count.ravel().tolist(), strict=True)
         return np.array([total / count for total, count in pairs]).reshape(self.total.shape)
+
+
+def halves(integers: Samples) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the upper and lower 32 bits of integers of 64: a sum of these needs more than 64 bits, of halves not."""
+    return (integers >> 32).astype(np.int64), (integers & 0xFFFFFFFF).astype(np.int64)
+
+
+def joined(high: NDArray[np.int64], low: NDArray[np.int64]) -> NDArray[np.object_]:
+    """Return sums of which those of the halves are known, as Python integers."""
+    return np.asarray(high.astype(object) * 2**32 + low.astype(object))
+
+
+def pairwise_sum(values: Samples) -> Samples:
+    """Sum along axis 0 so that rounding errors grow with the logarithm of the length, not with the length."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        while len(values) > ADDED_IN_A_ROW:
+            n_groups, n_left = divmod(len(values), ADDED_IN_A_ROW)
+            whole = values[: len(values) - n_left].reshape(n_groups, ADDED_IN_A_ROW, *values.shape[1:])
+            values = np.concatenate([np.add.reduce(whole, axis=1), values[len(values) - n_left :]])
+        return np.asarray(np.add.reduce(values, axis=0))
 
 
 Part = Extrema | Sums
@@ -155,7 +175,7 @@ def interleave(minimum: Samples, maximum: Samples) -> Samples:
     return points
 
 
-def _reduce(operation: np.ufunc, samples: Samples, edges: NDArray[np.int64]) -> Samples:
+def reduced(operation: np.ufunc, samples: Samples, edges: NDArray[np.int64]) -> Samples:
     """Apply a reduction to each ``[edges[k], edges[k + 1])`` along axis 0."""
     with np.errstate(invalid="ignore", over="ignore"):
         if samples.ndim == 1:
@@ -163,6 +183,18 @@ def _reduce(operation: np.ufunc, samples: Samples, edges: NDArray[np.int64]) -> 
         # reduceat along axis 0 of rows of channels is ten times slower than whole reductions.
         runs = zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
         return np.stack([operation.reduce(samples[start:stop], axis=0) for start, stop in runs])
+
+
+def _float_sums(values: NDArray[np.float64], edges: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Sum each bin; numpy adds runs of single values in pairs, but not rows of channels."""
+    if values.ndim == 1:
+        return reduced(np.add, values, edges)
+    runs = zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+    return np.stack([pairwise_sum(values[start:stop]) for start, stop in runs])
+
+
+def _is_half_of_64_bits(total: Samples) -> bool:
+    return total.dtype != object and bool((np.abs(total >> 1) < 2**61).all())
 
 
 def _fits_float64(total: Samples) -> bool:

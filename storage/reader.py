@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import prod
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.calibration import AnyCalibration, mean_dtype, quantity_dtype
+from storage.answer import Answer, StoredArray
 from storage.downsample import Bins, Extrema, Part, Sums, entry_sizes, finest_entry, interleave, merged, part_of
 from storage.hdf5.chunk import Samples
 from storage.hdf5.dataset import DatasetReader, Plan
-from storage.hdf5.layout import Chunked, Dataset
+from storage.overviews.zoom import Zoom, overview_for
 from storage.ranges import MAX_GAP_NBYTES
-from storage.selection import Selection
 from storage.side_by_side import ahead
 from storage.timings import Timings
 
@@ -40,111 +38,6 @@ AHEAD_NBYTES = 12 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class StoredArray:
-    """One array the API can serve: a run of rows of a dataset, perhaps of one column, and its unit."""
-
-    dataset: Dataset
-    first_row: int
-    n_samples: int
-    column: int | None = None
-    """The one column of a two-dimensional dataset that this array is."""
-    columns: tuple[int, int] | None = None
-    """The first of its columns that this array has, and the one after the last; None is all."""
-    calibration: AnyCalibration | None = None
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the whole array, samples first."""
-        if self.columns is not None:
-            return self.n_samples, self.columns[1] - self.columns[0]
-        return (self.n_samples, *(() if self.column is not None else self.dataset.row_shape))
-
-    def columns_of(self, channels: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        """Return which columns of the dataset these channels are, all where there are none; None is all columns."""
-        if self.column is not None:
-            return (self.column,)
-        if self.columns is None:
-            return channels
-        every = range(*self.columns)
-        return tuple(every if channels is None else (every[channel] for channel in channels))
-
-    @property
-    def n_channels(self) -> int:
-        """Values per sample."""
-        return prod(self.shape[1:])
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Dtype of answered samples, little-endian."""
-        if self.calibration is not None:
-            return quantity_dtype(self.dataset.dtype)
-        return self.dataset.dtype.newbyteorder("<")
-
-
-@dataclass(frozen=True, slots=True)
-class ReadRequest:
-    """What to answer of an array; every value is already checked against the array."""
-
-    selection: Selection
-    points: int | None = None
-    """None, or a number of points below the number of samples."""
-    method: str = "mean"
-    channels: tuple[int, ...] | None = None
-    scaled: bool = True
-    """Whether to answer quantities rather than stored numbers."""
-    entry: int | None = None
-    """Samples per entry of the finest overview level of the signal that times lie beside; None is the array's own."""
-    doubled: bool = False
-    """Each point twice: times beside extrema, which have two rows per bin."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer before any byte of it is read: its form, and how to read it."""
-
-    array: StoredArray
-    request: ReadRequest
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    timings: Timings
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the answered values."""
-        return prod(self.shape) * self.dtype.itemsize
-
-    @property
-    def touched_nbytes(self) -> int:
-        """Bytes that are decoded for one row."""
-        return self.array.dataset.touched_nbytes(self.array.columns_of(self.request.channels))
-
-    @property
-    def nbytes_read(self) -> int:
-        """About how many decoded bytes of the selection are read for it."""
-        n_rows = len(self.request.selection)
-        if self.request.points is not None and self.request.method == "stride":
-            n_rows = min(n_rows, self.request.points * self.array.dataset.rows_per_chunk)
-        return n_rows * self.touched_nbytes
-
-    @property
-    def chunk_nbytes(self) -> int:
-        """Decoded bytes of one chunk: what the shortest read holds in memory."""
-        layout = self.array.dataset.layout
-        return prod(layout.chunk_shape) * self.array.dataset.dtype.itemsize if isinstance(layout, Chunked) else 0
-
-
-def prepare(array: StoredArray, request: ReadRequest, timings: Timings) -> Answer:
-    """Say what reading will answer, without reading."""
-    calibrated = request.scaled and array.calibration is not None
-    dtype = array.dtype if calibrated else array.dataset.dtype.newbyteorder("<")
-    if request.points is not None and request.method == "mean":
-        dtype = mean_dtype(dtype)
-    n_points = len(request.selection) if request.points is None else request.points
-    across = array.shape[1:] if request.channels is None else (len(request.channels),)
-    return Answer(array, request, (n_points, *across), dtype, timings)
-
-
-@dataclass(frozen=True, slots=True)
 class Reader:
     """Reads arrays; shared by all threads of a process."""
 
@@ -160,6 +53,8 @@ class Reader:
         """
         if answer.request.points is None:
             windows = self._samples(answer)
+        elif zoom := self.zoom(answer):
+            windows = self._zoomed(zoom)
         elif answer.request.method == "stride":
             windows = self._strides(answer)
         else:
@@ -184,6 +79,14 @@ class Reader:
             for runs in steps
         ]
         return Plan(sum(plan.n_chunks for plan in plans), [part for plan in plans for part in plan.ranges])
+
+    def zoom(self, answer: Answer) -> Zoom | None:
+        """Return how an answer is made of an overview; None where it is made of samples."""
+        if answer.request.points is None or answer.array.overview is None:
+            return None
+        bins = self._bins(answer)
+        overview = overview_for(answer, bins)
+        return None if overview is None else Zoom(answer, bins, overview, self.datasets.store, self.datasets.ahead)
 
     def runs(self, array: StoredArray, runs: Sequence[tuple[int, int]], *, timings: Timings) -> list[Samples]:
         """Return the calibrated samples of a few short runs, fetched together."""
@@ -226,6 +129,20 @@ class Reader:
                 with answer.timings.of("decode"):
                     yield _points(merged(parts), answer)
                 parts = []
+
+    def _zoomed(self, zoom: Zoom) -> Iterator[Samples]:
+        """Yield points that are made of an overview, and of samples at its ends."""
+        answer = zoom.answer
+        array, request = answer.array, answer.request
+
+        def read_samples(runs: Runs) -> list[Samples]:
+            parts = self._stored(array, runs, request.channels, keep=True, timings=Timings())
+            is_after = _is_calibrated_after(answer)
+            return parts if is_after else [_quantities(part, array, request.channels) for part in parts]
+
+        for part in zoom.parts(read_samples):
+            points = _points(part, answer)
+            yield np.repeat(points, 2, axis=0) if request.doubled else points
 
     def _read_ahead(self, answer: Answer, steps: Iterable[tuple[T, Runs]]) -> Iterator[tuple[T, list[Samples]]]:
         """Yield what each step is for with the stored numbers of its runs, reading the next steps meanwhile."""
@@ -339,9 +256,17 @@ def _points(part: Part, answer: Answer) -> Samples:
         means = part.mean()
         return means if calibration is None else calibration.apply(means, request.channels)
     assert isinstance(part, Extrema)
-    if calibration is None:
-        return interleave(part.minimum, part.maximum)
-    low = calibration.apply(part.minimum, request.channels)
-    high = calibration.apply(part.maximum, request.channels)
-    falling = calibration.falls(request.channels)
-    return interleave(np.where(falling, high, low), np.where(falling, low, high))
+    low, high = part.minimum, part.maximum
+    if calibration is not None:
+        ends = calibration.apply(low, request.channels), calibration.apply(high, request.channels)
+        falling = calibration.falls(request.channels)
+        low, high = np.where(falling, ends[1], ends[0]), np.where(falling, ends[0], ends[1])
+    return low if request.method == "stride" else _plain(interleave(low, high))
+
+
+def _plain(points: Samples) -> Samples:
+    """Return extrema with one zero and one NaN: which of several was met first is a matter of how samples were read."""
+    if points.dtype.kind == "f":
+        points += 0.0
+        points[np.isnan(points)] = np.nan
+    return points

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from storage.answer import ReadRequest, StoredArray
 from storage.catalog.arrays import axis_of, stored_array
 from storage.catalog.files import Datafile
 from storage.catalog.models import NeoObject, SpikeTrain
 from storage.catalog.uses import Use
 from storage.downsample import finest_entry
 from storage.errors import SelectionError
-from storage.reader import Reader, ReadRequest, StoredArray
+from storage.reader import Reader
 from storage.selection import RegularAxis, Selection, SliceQuery, TimeAxis, resolve
 from storage.times import IrregularAxis, Side
 from storage.timings import Timings

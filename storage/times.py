@@ -11,13 +11,14 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.answer import StoredArray
 from storage.cache import Cache
 from storage.errors import OrderUnknown
 from storage.hdf5 import sidecar
 from storage.hdf5.chunk import Samples
 from storage.objectstore import ObjectStore
 from storage.ranges import ByteRange
-from storage.reader import Reader, StoredArray
+from storage.reader import Reader
 from storage.timings import Timings
 from storage.units import decimal
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from storage.answer import StoredArray
 from storage.calibration import from_json
 from storage.catalog.files import CHECKING_ORDER, MISSING, Datafile
 from storage.catalog.models import NeoObject, Spike
@@ -16,7 +17,7 @@ from storage.errors import FileDamaged, Missing, SelectionError
 from storage.hdf5.chunk_index import ChunkIndex, grid_of
 from storage.hdf5.filters import Filter
 from storage.hdf5.layout import Chunked, Contiguous, Dataset
-from storage.reader import Reader, StoredArray
+from storage.reader import Reader
 from storage.selection import RegularAxis, TimeAxis
 from storage.times import BLOCK_ROWS, IrregularAxis, TimeBlocks
 from storage.timings import Timings

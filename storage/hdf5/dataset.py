@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from storage import range_reads
 from storage.cache import Cache
 from storage.errors import FileDamaged
 from storage.hdf5.chunk import Chunk, Samples, decoded
@@ -18,7 +19,7 @@ from storage.hdf5.layout import Chunked, Contiguous, Dataset
 from storage.hdf5.placing import filled, rows_of_chunks, rows_of_spans, spans, touched
 from storage.hdf5.sidecar import MENDED_BY
 from storage.objectstore import ObjectStore
-from storage.ranges import ByteRange, coalesce, split
+from storage.ranges import ByteRange
 from storage.side_by_side import SideBySide
 from storage.stores.backend import Content, file_name
 from storage.timings import Timings
@@ -88,11 +89,14 @@ class DatasetReader:
             if layout.byte_offset is None:
                 return Plan(0, [])
             return Plan(
-                0, _together({part for run in runs for part in spans(dataset, layout.byte_offset, run, columns)})
+                0,
+                range_reads.requests(
+                    {part for run in runs for part in spans(dataset, layout.byte_offset, run, columns)}
+                ),
             )
         ids = touched(dataset, layout, runs, columns)
         rows = self._rows(layout, ids, timings)
-        return Plan(len(ids), _together({part for part in _ranges(dataset, rows) if part is not None}))
+        return Plan(len(ids), range_reads.requests({part for part in _ranges(dataset, rows) if part is not None}))
 
     def fetch_index_ahead(self, dataset: Dataset) -> None:
         """Begin to fetch a chunk index that will be needed, if it is kept whole; whoever then needs it waits for it."""
@@ -117,7 +121,9 @@ class DatasetReader:
             return [filled(dataset, stop - start, columns) for start, stop in runs]
         parts = [spans(dataset, byte_offset, run, columns) for run in runs]
         with timings.of("fetch"):
-            raw = self._fetch_raw(dataset, {part for of_run in parts for part in of_run})
+            raw = range_reads.fetch(
+                self.store, dataset.file, {part for of_run in parts for part in of_run}, pin=dataset.pin
+            )
         with timings.of("decode"):
             return [
                 rows_of_spans(dataset, [raw[part] for part in of_run], columns)
@@ -125,20 +131,6 @@ class DatasetReader:
                 else filled(dataset, 0, columns)
                 for of_run in parts
             ]
-
-    def _fetch_raw(self, dataset: Dataset, wanted: Collection[ByteRange]) -> dict[ByteRange, Content]:
-        """Fetch byte ranges of the file: near ones together, a long one by itself in pieces side by side."""
-        if len(wanted) == 1:
-            (whole,) = wanted
-            contents = self.store.get_ranges(dataset.file, split(whole), pin=dataset.pin)
-            return {whole: contents[0] if len(contents) == 1 else b"".join(contents)}
-        groups = coalesce(wanted)
-        contents = self.store.get_ranges(dataset.file, [span for span, _ in groups], pin=dataset.pin)
-        return {
-            part: memoryview(content)[part.byte_offset - span.byte_offset :][: part.nbytes]
-            for (span, parts), content in zip(groups, contents, strict=True)
-            for part in parts
-        }
 
     def _read_chunked(
         self,
@@ -185,7 +177,7 @@ class DatasetReader:
     ) -> dict[Hashable, Chunk]:
         """Fetch and decode chunks that nobody has."""
         with timings.of("fetch"):
-            raw = self._fetch_raw(dataset, {part for part, _ in wanted.values()})
+            raw = range_reads.fetch(self.store, dataset.file, {part for part, _ in wanted.values()}, pin=dataset.pin)
         with timings.of("decode"):
             decoded = self.decoders.map(
                 lambda part_and_mask: _decode(dataset, layout, raw[part_and_mask[0]], part_and_mask[1]),
@@ -200,11 +192,6 @@ def _decode(dataset: Dataset, layout: Chunked, raw: Content, filter_mask: int) -
         return decoded(raw, layout.filters, filter_mask=filter_mask, dtype=dataset.dtype, shape=layout.chunk_shape)
     except DamagedChunk as error:
         raise FileDamaged(f"a chunk of {file_name(dataset.file)} is damaged: {error}") from error
-
-
-def _together(wanted: Collection[ByteRange]) -> list[ByteRange]:
-    """Return the ranges that are fetched for those wanted."""
-    return split(*wanted) if len(wanted) == 1 else [span for span, _ in coalesce(wanted)]
 
 
 def _ranges(dataset: Dataset, rows: NDArray[np.void]) -> Iterator[ByteRange | None]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from storage.answer import ReadRequest, StoredArray, prepare
 from storage.cache import Cache
 from storage.catalog.arrays import stored_array
 from storage.catalog.files import Datafile, StoredFile
@@ -26,7 +27,7 @@ from storage.ingest.record import Sidecar
 from storage.ingest.sandbox.sandbox import sandbox
 from storage.objectstore import ObjectStore
 from storage.progress import DatasetProgress, untold
-from storage.reader import Reader, ReadRequest, StoredArray, prepare
+from storage.reader import Reader
 from storage.selection import Selection
 from storage.side_by_side import SideBySide
 from storage.stores.backend import Stat, file_name

@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from storage.answer import ReadRequest, prepare
 from storage.catalog.arrays import stored_array
 from storage.catalog.files import Datafile, ShortIndex
 from storage.catalog.models import AnalogSignal
-from storage.reader import ReadRequest, prepare
 from storage.selection import Selection
 from storage.timings import Timings
 from tests.archive import Archive

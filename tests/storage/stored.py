@@ -9,13 +9,14 @@ from math import prod
 import h5py
 import numpy as np
 
+from storage.answer import ReadRequest, StoredArray, prepare
 from storage.cache import Cache
 from storage.hdf5 import sidecar
 from storage.hdf5.chunk_index import ChunkIndex, IndexSource
 from storage.hdf5.dataset import DatasetReader
 from storage.hdf5.file import describe
 from storage.hdf5.layout import Chunked, Contiguous, Dataset
-from storage.reader import Reader, ReadRequest, StoredArray, prepare
+from storage.reader import Reader
 from storage.selection import Selection
 from storage.side_by_side import SideBySide
 from storage.timings import Timings

@@ -12,10 +12,10 @@ import h5py
 import numpy as np
 import pytest
 
+from storage.answer import ReadRequest, prepare
 from storage.errors import FileChanged
 from storage.hdf5 import sidecar
 from storage.objectstore import ObjectStore
-from storage.reader import ReadRequest, prepare
 from storage.selection import Selection, SliceQuery, resolve
 from storage.times import BLOCK_ROWS, IrregularAxis, TimeBlocks
 from storage.timings import Timings

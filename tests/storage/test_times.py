@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from storage.answer import StoredArray
 from storage.calibration import Calibration, Polynomial
 from storage.hdf5 import sidecar
 from storage.objectstore import ObjectStore
-from storage.reader import StoredArray
 from storage.selection import Selection, SliceQuery, resolve
 from storage.times import IrregularAxis, TimeBlocks
 from storage.timings import Timings

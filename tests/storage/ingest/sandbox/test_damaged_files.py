@@ -13,12 +13,12 @@ import h5py
 import numpy as np
 import pytest
 
+from storage.answer import StoredArray
 from storage.errors import FileChanged, FileDamaged, Refused
 from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.sandbox.limits import Limits
 from storage.ingest.sandbox.sandbox import Sandbox
 from storage.objectstore import ObjectStore
-from storage.reader import StoredArray
 from tests.storage.ingest.sandbox.oracle import digest
 from tests.storage.ingest.test_register import write_nwb
 from tests.storage.stored import described_dataset, read, reader_of

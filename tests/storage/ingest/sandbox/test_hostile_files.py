@@ -317,6 +317,6 @@ class TestIndices:
 
 
 def stored_array_of(dataset):
-    from storage.reader import StoredArray
+    from storage.answer import StoredArray
 
     return StoredArray(dataset, first_row=0, n_samples=dataset.shape[0])
