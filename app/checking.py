@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from app import summary
 from app.commands import Quantity, Unit
+from app.place import PLACE
 from app.services import services
 from schemas.numbers import plain
 from storage.errors import StorageError
@@ -35,7 +36,7 @@ def install(app: Flask) -> None:
 
 
 @click.command("check")
-@click.argument("places", nargs=-1, required=True, metavar="FILE …")
+@click.argument("places", nargs=-1, required=True, type=PLACE, metavar="FILE …")
 @click.option("--sampling-rate", type=Quantity(hertz), help='Of plain HDF5, such as "20000 Hz".')
 @click.option("--t-start", type=Quantity(seconds), help='Of plain HDF5, such as "0 ms".')
 @click.option("--units", type=Unit(), help="Of plain HDF5, such as mV.")

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from app import registering
 from app.account_commands import USERNAME
 from app.catalog_errors import catalog_errors
+from app.place import PLACE
 from app.presenting import selected_object
 from app.services import Services, services
 from schemas import mapping_files, numbers
@@ -108,7 +109,7 @@ def init() -> None:
 
 
 @click.command("register")
-@click.argument("places", nargs=-1, required=True, metavar="PATH-or-URL …")
+@click.argument("places", nargs=-1, required=True, type=PLACE, metavar="PATH-or-URL …")
 @click.option(
     "--owner", type=USERNAME, metavar="NAME", help="Username of the owner, made where there is none; nobody by default."
 )

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from app.account_commands import USERNAME
 from app.catalog_errors import catalog_errors
 from app.job_commands import one_worker
+from app.place import PLACE
 from app.registering import tell_unseen
 from app.services import Services, services
 from storage.catalog import queue
@@ -39,7 +40,7 @@ def install(app: Flask) -> None:
 
 
 @click.command("import")
-@click.argument("places", nargs=-1, required=True, metavar="FILE-or-URL …")
+@click.argument("places", nargs=-1, required=True, type=PLACE, metavar="FILE-or-URL …")
 @click.option(
     "--owner", type=USERNAME, metavar="NAME", help="Username of the owner, made where there is none; nobody by default."
 )

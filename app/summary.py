@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from storage.ingest.dry_run import DryRun
-from storage.ingest.found import Refusal
+from storage.ingest.found import Refusal, written_out
 from storage.ingest.register import Outcome
 from storage.stores.backend import file_name
 
@@ -20,8 +20,8 @@ QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
 def line(word: str, text: str) -> str:
-    """Return one line: what, and of what."""
-    return f"{word:>10}  {text}"
+    """Return one line: what, and of what; names of files may have anything in them."""
+    return f"{word:>10}  {written_out(text)}"
 
 
 def told(outcome: Outcome) -> list[str]:

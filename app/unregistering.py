@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from app import summary
 from app.catalog_errors import catalog_errors
+from app.place import PLACE
 from app.services import services
 from storage.ingest.places import url_of
 from storage.ingest.survey import FEW
@@ -25,7 +26,7 @@ def install(app: Flask) -> None:
 
 
 @click.command("unregister")
-@click.argument("places", nargs=-1, required=True, metavar="PATH-or-URL …")
+@click.argument("places", nargs=-1, required=True, type=PLACE, metavar="PATH-or-URL …")
 @with_appcontext
 def unregister_files(places: Sequence[str]) -> None:
     """Take files, or all of folders and prefixes, out of the catalog; not one byte of them is touched.

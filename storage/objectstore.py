@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import BinaryIO
 
-from storage.errors import FileChanged, NotStored
+from storage.errors import FileChanged, NotStored, StoreAway
 from storage.ranges import ByteRange
-from storage.stores.access import FROM_ENVIRONMENT, Access
+from storage.stores.access import FROM_ENVIRONMENT, Access, endpoint_from_environment
 from storage.stores.backend import Content, Listing, Part, Pieces, Reading, Stat, Writing
 from storage.stores.folder import Folder
 from storage.stores.named import NamedStore, split_place
@@ -18,6 +19,8 @@ from storage.stores.read_only import ReadOnlyWriting
 
 Backend = tuple[Reading, Writing]
 """One kind of store; S3 is read and written by different clients."""
+KEYS = ""
+"""Where keys live, if that is a folder: nobody else makes links there."""
 
 
 class ObjectStore:
@@ -54,7 +57,8 @@ class ObjectStore:
         self.root_url = root_url.rstrip("/")
         self.stores = dict(stores or {})
         self._makers: dict[str, Callable[[], Backend]] = {
-            "file": _folder,
+            "file": partial(_folder, None),
+            KEYS: partial(_folder, "/"),
             "s3": lambda: (S3_CLIENTS[s3_client](FROM_ENVIRONMENT), _s3_writing(s3_public_url, FROM_ENVIRONMENT)),
         }
         for one in self.stores.values():
@@ -106,8 +110,46 @@ class ObjectStore:
         else:
             top, beginning = f"{_location(self.stores[place[0]].url)}/", f"{place[0]}:"
         listing = reading.find(location)
-        named = [replace(one, name=beginning + one.name.removeprefix(top)) for one in listing.files]
-        return Listing(named, [beginning + folder.removeprefix(top) for folder in listing.closed])
+        found = Listing([], [beginning + folder.removeprefix(top) for folder in listing.closed])
+        found.left_out.extend((beginning + name.removeprefix(top), reason) for name, reason in listing.left_out)
+        found.files.extend(replace(one, name=beginning + one.name.removeprefix(top)) for one in listing.files)
+        return found
+
+    def is_there(self, name: str) -> bool:
+        """Whether a file is where it was; raises StoreAway where that cannot be told, as of what is not mounted."""
+        try:
+            self.stat(name)
+        except NotStored:
+            (reading, _), location = self._find(name)
+            place = split_place(name)
+            if isinstance(reading, Folder):
+                reading.require_there(location, "/" if place is None else _location(self.stores[place[0]].url))
+            return False
+        return True
+
+    def own_place(self, url: str) -> str | None:
+        """Return how a list of a place calls the folder of keys; None where that lies in another store."""
+        own, theirs = self._whole_place(f"{self.root_url}/"), self._whole_place(url)
+        if own[:2] != theirs[:2]:
+            return None
+        place, location = split_place(url), own[2].rstrip("/")
+        if place is None:
+            return f"{own[0]}://{location}"
+        top = self._whole_place(f"{place[0]}:")[2].rstrip("/")
+        if f"{location}/".startswith(f"{top}/"):
+            return f"{place[0]}:{location[len(top) + 1 :]}"
+        return f"{place[0]}:" if f"{top}/".startswith(f"{location}/") else None
+
+    def _whole_place(self, url: str) -> tuple[str, str, str]:
+        """Return protocol, endpoint and location of a URL or of a place in a named store."""
+        place, endpoint = split_place(url), None
+        if place is not None:
+            store = self.stores[place[0]]
+            url, endpoint = f"{store.url}/{place[1]}", store.access.endpoint
+        protocol, _, location = url.partition("://")
+        if protocol == "file":
+            return protocol, "", os.path.realpath(location)
+        return protocol, (endpoint or endpoint_from_environment()).rstrip("/"), location
 
     def put(self, name: str, content: bytes) -> None:
         """Store a whole file under a key that no file has; it is there entirely or not at all."""
@@ -194,15 +236,16 @@ class ObjectStore:
 
     def _find(self, name: str) -> tuple[Backend, str]:
         place = split_place(name)
-        if place is None and "://" not in name:
+        is_key = place is None and "://" not in name
+        if is_key:
             name = f"{self.root_url}/{name}"
             place = split_place(name)
         if place is None:
             protocol, _, location = name.partition("://")
-            return self._backend(protocol), location
+            return self._backend(KEYS if is_key and protocol == "file" else protocol), location
         store = self.stores.get(place[0])
-        if store is None:
-            raise NotStored(f"there is no store named {place[0]}; EPHYSTORE_STORES {_known(self.stores)}")
+        if store is None:  # perhaps only here: nothing of it is taken to be gone
+            raise StoreAway(f"there is no store named {place[0]}; EPHYSTORE_STORES {_known(self.stores)}")
         if store.url.startswith("file://") and ".." in place[1].split("/"):
             raise NotStored(f"{place[1]!r} leads out of the store {place[0]}")
         return self._backend(f"{store.name}:"), f"{_location(store.url)}/{place[1]}"
@@ -226,15 +269,15 @@ def _known(stores: Mapping[str, NamedStore]) -> str:
 # Clients are imported here, because s3fs alone takes 0.2 s.
 
 
-def _folder() -> Backend:
-    folder = Folder()
+def _folder(links_within: str | None) -> Backend:
+    folder = Folder(links_within)
     return folder, folder
 
 
 def _named(store: NamedStore, s3_client: str, s3_public_url: str | None) -> Backend:
     """Return how a named store is reached; obstore knows no certificates but those of the system."""
     if store.url.startswith("file://"):
-        reading, writing = _folder()
+        reading, writing = _folder(_location(store.url))
     else:
         client = "s3fs" if store.access.ca is not None else s3_client
         reading, writing = S3_CLIENTS[client](store.access), _s3_writing(s3_public_url, store.access)

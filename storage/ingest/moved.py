@@ -6,7 +6,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from storage.catalog.files import StoredFile
-from storage.errors import NotStored
+from storage.errors import NotStored, StillWritten
+from storage.ingest import file_sets
+from storage.ingest.vanished import mark
 from storage.objectstore import ObjectStore
 from storage.stores.backend import Stat
 from storage.stores.named import is_registered
@@ -28,7 +30,8 @@ def find_moved(
         Where the file lies now.
     identity : str, optional
     stat : Stat
-        Of the file there: among several the one of the same version was moved.
+        Of the file there. One of the same version was moved, or of the same length. What was changed as well may be
+        another file that calls itself the same: it must be told whose it is.
     owner : str, optional
         Whose it is told to be: a file of somebody else's is not taken from them by one that calls itself the same.
 
@@ -43,17 +46,39 @@ def find_moved(
     known = session.scalars(same.limit(MAX_LOOKED_AT + 1)).all()
     if len(known) > MAX_LOOKED_AT:
         return None
-    own = [one for one in known if is_registered(one.name) and owner in (None, one.options.get("owner"))]
-    gone = [one for one in own if not is_there(store, one.name)]
-    alike = [one for one in gone if one.pin == stat.pin or one.nbytes == stat.nbytes]
-    candidates = gone if len(gone) == 1 else alike
+    # What was unregistered is of no version, and is not brought back by a file elsewhere.
+    registered = [one for one in known if is_registered(one.name) and one.pin is not None]
+    own = [one for one in registered if owner in (None, one.options.get("owner"))]
+    gone = [one for one in own if _is_gone(store, one, stat)]
+    same_version = [one for one in gone if one.pin == stat.pin]
+    candidates = same_version or [one for one in gone if one.nbytes == stat.nbytes or _is_told(one, owner)]
     return candidates[0] if len(candidates) == 1 else None
 
 
-def is_there(store: ObjectStore, name: str) -> bool:
-    """Whether a registered file is where it was registered; raises StoreAway where that cannot be told."""
+def _is_gone(store: ObjectStore, known: StoredFile, stat: Stat) -> bool:
+    """Whether the old place is empty, or has another file by now while the new one has this very version."""
+    if known.pin != stat.pin:
+        return not store.is_there(known.name)
     try:
-        store.stat(name)
-    except NotStored:
+        return file_sets.stat(store, known.name).pin != known.pin
+    except StillWritten:
         return False
-    return True
+    except NotStored:
+        return True
+
+
+def _is_told(known: StoredFile, owner: str | None) -> bool:
+    """Whether somebody said whose the file is, and so that it may be who it calls itself though it was changed."""
+    return owner is not None and owner == known.options.get("owner")
+
+
+def is_another(known: StoredFile, identity: str | None) -> bool:
+    """Whether what lies where a file was registered calls itself something else, and so is another recording."""
+    return known.identity is not None and known.identity != identity
+
+
+def set_aside(session: Session, known: StoredFile) -> None:
+    """Give up the place of a file to another recording; what was made of it is missing until it turns up elsewhere."""
+    known.name = f"{known.name}#{known.id}"
+    session.flush()
+    mark(session, [known.id])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from storage.errors import NotStored
 from storage.ingest import file_sets
 from storage.ingest.inspect import SUFFIXES
 from storage.objectstore import ObjectStore
-from storage.stores.backend import CLOSED, Listed
+from storage.stores.backend import CLOSED, Listed, Listing
 from storage.stores.named import split_place
+
+OWN = "it holds the service's own files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class Recordings:
     """URLs of files of other names."""
     closed: list[str]
     """Folders such as ``.zarr``, which were not looked into."""
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    """Files that are not told of above, and why."""
 
 
 def url_of(place: str, store: ObjectStore | None = None) -> str:
@@ -56,15 +60,26 @@ def recordings_at(store: ObjectStore, place: str) -> Recordings:
     url = url_of(place, store)
     if url.rstrip("/").lower().endswith(CLOSED):
         return Recordings(url, [], [], [url.rstrip("/")])
-    listing = store.find(url)
+    listing = _without_own(store, url, store.find(url))
     if [one.name for one in listing.files] == [url]:
         main = file_sets.main_of(store, url)
         files = listing.files if main == url else [replace(listing.files[0], name=main)]
-        return Recordings(main, files, [], [])
+        return Recordings(main, files, [], [], listing.left_out)
     mains = {*file_sets.mains(one.name for one in listing.files)}
     files = [one for one in listing.files if one.name in mains or one.name.lower().endswith(SUFFIXES)]
     others = [one.name for one in listing.files if one.name not in mains and not one.name.lower().endswith(SUFFIXES)]
-    return Recordings(url, files, others, listing.closed)
+    return Recordings(url, files, others, listing.closed, listing.left_out)
+
+
+def _without_own(store: ObjectStore, url: str, listing: Listing) -> Listing:
+    """Return a list of a place without the service's own files: what others have uploaded is theirs."""
+    own = store.own_place(url)
+    if own is None:
+        return listing
+    below = own if own.endswith(":") else f"{own}/"
+    files = [one for one in listing.files if not one.name.startswith(below)]
+    more = [(own, OWN)] if len(files) < len(listing.files) else []
+    return replace(listing, files=files, left_out=[*listing.left_out, *more])
 
 
 def files_at(store: ObjectStore, place: str) -> list[str]:

@@ -19,7 +19,7 @@ from storage.ingest import file_sets, record, sidecars
 from storage.ingest.formats import nwb_session
 from storage.ingest.formats.hdf5 import PlainOptions
 from storage.ingest.found import Found, Refusal
-from storage.ingest.moved import find_moved
+from storage.ingest.moved import find_moved, is_another, set_aside
 from storage.ingest.sandbox.sandbox import sandbox
 from storage.objectstore import ObjectStore
 from storage.progress import DatasetProgress, Stopped, untold
@@ -140,7 +140,7 @@ def register(
     try:
         try:
             return one.register()
-        except IntegrityError:  # somebody registered the same file at the same time; theirs counts
+        except (IntegrityError, Overtaken):  # somebody registered the same file at the same time; theirs counts
             return one.register()
     except (OperationalError, InterfaceError, StoreAway, SandboxAway, Stopped):  # the file cannot help it
         raise
@@ -185,6 +185,8 @@ class _One:
         if file_sets.stat(self.store, self.url) != stat:
             raise FileChanged(f"{file_name(self.url)} was changed while it was read; register it again")
         with Session(self.engine) as session:
+            if known is not None and is_another(known, found.identity):
+                known = None
             moved = None if known else find_moved(session, self.store, self.url, found.identity, stat, self.told.owner)
         if known is None and moved is None and not found.objects:
             return Outcome(self.url, "refused", refusals=found.refusals)
@@ -193,6 +195,9 @@ class _One:
         with Session(self.engine.execution_options(writes=True)) as session, session.begin():
             # First of all, as whoever ends such a job locks it before it locks rows of the file.
             orders.cancel(session, [self.url] if moved is None else [self.url, moved.name])
+            there = find.stored_file(session, self.url, locked=True)
+            if there is not None and is_another(there, found.identity):
+                set_aside(session, there)
             was = _renamed(session, moved, self.url)
             counts = write(session, self.url, stat, self.told, found, stored, batch=self.batch)
         if not found.objects:
@@ -259,13 +264,17 @@ def write(
     return record.count(session, file)
 
 
+class Overtaken(StorageError):
+    """Somebody else has written meanwhile where a file lies; looking again tells what is true now."""
+
+
 def _renamed(session: Session, moved: StoredFile | None, url: str) -> bool:
-    """Say of a file that it lies elsewhere by now, unless somebody else has said so meanwhile."""
+    """Say of a file that it lies elsewhere by now; raises Overtaken where somebody else has said so meanwhile."""
     if moved is None:
         return False
     file = session.get(StoredFile, moved.id, with_for_update=True, populate_existing=True)
     if file is None or file.name != moved.name or find.stored_file(session, url) is not None:
-        return False
+        raise Overtaken(f"{file_name(url)} was registered by somebody else at the same time; try again")
     file.name = url
     session.flush()
     return True

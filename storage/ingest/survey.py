@@ -53,6 +53,7 @@ def survey(store: ObjectStore, places: Sequence[str]) -> Survey:
         url = url_of(place, store)
         try:
             there = recordings_at(store, place)
+            found.refusals += [Refusal(name, reason) for name, reason in there.left_out]
             files |= {one.name: one for one in there.files}
             found._looked_through[url] = {*there.others, *(one.name for one in there.files)}
             found.refusals += [Refusal(folder, CLOSED_REASON) for folder in there.closed]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from storage.catalog.base import ACTIVE, now
 from storage.catalog.files import CHECKING_ORDER, MISSING, READY, Datafile, StoredFile
-from storage.ingest.moved import is_there
 from storage.objectstore import ObjectStore
 from storage.stores.backend import file_name
 
@@ -53,16 +51,17 @@ def mark_missing(store: ObjectStore, engine: Engine, url: str, listed: Collectio
     if not names:
         return []
     with ThreadPoolExecutor(LOOKED_FOR_AT_ONCE) as threads:
-        there = dict(zip(names.values(), threads.map(partial(is_there, store), names.values()), strict=True))
+        there = dict(zip(names.values(), threads.map(store.is_there, names.values()), strict=True))
     gone = {id_ for id_, name in names.items() if not there[name]}
     newly = [id_ for id_ in gone if names[id_] not in missing]
     if newly:
         with Session(engine.execution_options(writes=True)) as session, session.begin():
-            _mark(session, newly)
+            mark(session, newly)
     return [names[id_] for id_ in gone]
 
 
-def _mark(session: Session, file_ids: Iterable[int]) -> None:
+def mark(session: Session, file_ids: Iterable[int]) -> None:
+    """Say of registered files, and of all arrays in them, that they are not where they were."""
     for file_id in sorted(file_ids):
         file = session.get(StoredFile, file_id, with_for_update=True)
         if file is None or file.missing_since is not None:

@@ -44,3 +44,8 @@ class Access:
 
 FROM_ENVIRONMENT = Access()
 """That of ``s3://``."""
+
+
+def endpoint_from_environment() -> str:
+    """Return where the S3 is of which no endpoint is told; empty for that of Amazon."""
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""

@@ -62,6 +62,8 @@ class Listing:
     """By name."""
     closed: list[str]
     """Folders that were not looked into."""
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    """Files that are not told of above, and why."""
 
 
 class Reading(Protocol):
@@ -112,6 +114,11 @@ def file_name(name: str) -> str:
     """Return the last part of a key or URL: what may be shown to a caller of where a file lies."""
     place = split_place(name)
     return posixpath.basename((name if place is None else place[1]).rstrip("/")) or name
+
+
+def is_unicode(name: str) -> bool:
+    """Whether a file name is text: a file system takes any bytes."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def made_for(hidden: str) -> str:

@@ -14,13 +14,26 @@ from typing import BinaryIO
 from storage.errors import FileChanged, NotStored, StoreAway, StoreFull
 from storage.ranges import ByteRange
 from storage.stores import folder_parts
-from storage.stores.backend import CLOSED, Content, Listed, Listing, Part, Pieces, Stat, file_name, made_for
+from storage.stores.backend import CLOSED, Content, Listed, Listing, Part, Pieces, Stat, file_name, is_unicode, made_for
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+NOT_FOLLOWED = "it is, or lies behind, a link, which is not followed; register the file that it leads to"
+NOT_UNICODE = "its name is not UTF-8; give it another"
+
+
 class Folder:
-    """The ``file://`` store; a location is an absolute path."""
+    """The ``file://`` store; a location is an absolute path.
+
+    Parameters
+    ----------
+    links_within : str, optional
+        Folder within which links may lead; elsewhere they are not followed, as others may make them. None is nowhere.
+    """
+
+    def __init__(self, links_within: str | None = "/") -> None:
+        self._links_within = None if links_within is None else os.path.realpath(links_within)
 
     def get_ranges(self, location: str, ranges: Sequence[ByteRange], pin: str | None) -> Sequence[Content]:
         """Return the bytes of each range; the file must have this pin before and after."""
@@ -40,6 +53,8 @@ class Folder:
             found = Path(location).stat()
         if not stat.S_ISREG(found.st_mode):
             raise NotStored(f"{file_name(location)} is not in the store: it is not a file")
+        if self._leads_out(location):
+            raise NotStored(f"{file_name(location)} is not served: {NOT_FOLLOWED}")
         return Stat(found.st_size, _pin(found), found.st_mtime)
 
     def open(self, location: str) -> BinaryIO:
@@ -115,11 +130,55 @@ class Folder:
         path = Path(location)
         with _named_errors(location):
             if not path.is_dir():
-                found = path.stat()
-                return Listing([Listed(location, Stat(found.st_size, _pin(found)), found.st_mtime)], [])
-            closed: list[str] = []
-            files = sorted(_walk(path, closed), key=lambda one: one.name)
-        return Listing(files, sorted(closed))
+                found = self.stat(location)
+                return Listing([Listed(location, found, found.modified_s or 0.0)], [])
+            listing = Listing([], [])
+            self._walk(path, listing)
+        listing.files.sort(key=lambda one: one.name)
+        listing.closed.sort()
+        return listing
+
+    def require_there(self, location: str, top: str) -> None:
+        """Raise StoreAway where a file that is not found may only not be reached: ``top`` is that of the store.
+
+        What is not mounted is an empty folder, or none at all.
+        """
+        place = Path(location).parent
+        while not place.is_dir() and place != Path(top) and place != place.parent:
+            place = place.parent
+        is_bare = not place.is_dir() or not any(place.iterdir())
+        if is_bare and (place == Path(top) or place != Path(location).parent):
+            raise StoreAway(f"whether {file_name(location)} is there cannot be told: {place.name or place} is empty")
+
+    def _leads_out(self, location: str) -> bool:
+        """Whether a path leads by a link to where none may."""
+        real = os.path.realpath(location)
+        if self._links_within is None:
+            return real != os.path.normpath(location)
+        return self._links_within != "/" and not f"{real}/".startswith(f"{self._links_within}/")
+
+    def _walk(self, folder: Path, listing: Listing) -> None:
+        """List all regular files below a folder but hidden ones, without following links to folders."""
+        for parent, folders, files in os.walk(folder):
+            closed = [name for name in folders if name.lower().endswith(CLOSED)]
+            listing.closed.extend(str(Path(parent, name)) for name in closed)
+            folders[:] = [name for name in folders if not name.startswith(".") and name not in closed]
+            for name in files:
+                if name.startswith("."):
+                    continue
+                with suppress(FileNotFoundError, PermissionError):  # removed meanwhile, or a link to nowhere
+                    self._list(str(Path(parent, name)), listing)
+
+    def _list(self, location: str, listing: Listing) -> None:
+        found = Path(location).stat()
+        if not stat.S_ISREG(found.st_mode):
+            return
+        if Path(location).is_symlink() and self._leads_out(location):
+            listing.left_out.append((location, NOT_FOLLOWED))
+        elif not is_unicode(location):
+            listing.left_out.append((location, NOT_UNICODE))
+        else:
+            listing.files.append(Listed(location, Stat(found.st_size, _pin(found)), found.st_mtime))
 
 
 def _opened(location: str) -> BinaryIO:
@@ -129,21 +188,6 @@ def _opened(location: str) -> BinaryIO:
         os.close(descriptor)
         raise IsADirectoryError(location)
     return open(descriptor, "rb", buffering=0)
-
-
-def _walk(folder: Path, closed: list[str]) -> Iterator[Listed]:
-    """Yield all regular files below a folder but hidden ones, without following links to folders."""
-    for parent, folders, files in os.walk(folder):
-        closed += [str(Path(parent, name)) for name in folders if name.lower().endswith(CLOSED)]
-        folders[:] = [name for name in folders if not name.startswith(".") and not name.lower().endswith(CLOSED)]
-        for name in files:
-            if name.startswith("."):
-                continue
-            with suppress(FileNotFoundError, PermissionError):  # removed meanwhile, or a link to nowhere
-                path = Path(parent, name)
-                found = path.stat()
-                if stat.S_ISREG(found.st_mode):
-                    yield Listed(str(path), Stat(found.st_size, _pin(found)), found.st_mtime)
 
 
 def _made_for(path: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -126,15 +127,13 @@ def dataset_in(group: h5py.Group, name: str) -> h5py.Dataset | None:
 
 
 def datasets_in(group: h5py.Group) -> Iterator[h5py.Dataset]:
-    """Yield the datasets that lie in a group itself, of those that can be opened."""
-    for name in group:
-        if isinstance(group.get(name, getlink=True), h5py.HardLink):
-            try:
-                found = group.get(name)
-            except (KeyError, RuntimeError, OSError):
-                continue
-            if isinstance(found, h5py.Dataset):
-                yield found
+    """Yield the datasets that lie in a group itself, whatever their names, of those that can be opened."""
+    for name in group.id:
+        if group.id.links.get_info(name).type != h5py.h5l.TYPE_HARD:
+            continue
+        with suppress(KeyError, RuntimeError, OSError):
+            if h5py.h5g.get_objinfo(group.id, name).type == h5py.h5g.DATASET:
+                yield h5py.Dataset(h5py.h5d.open(group.id, name))
 
 
 def group_in(group: h5py.Group, name: str) -> h5py.Group | None:

@@ -33,7 +33,7 @@ def archive(tmp_path, database_url):
 
 
 def write(path, identifier="one of a kind", **more):
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_nwb(path, **more)
     with h5py.File(path, "r+") as file:
         file["identifier"] = identifier

@@ -136,7 +136,7 @@ class TestFolder:
             store.stat("lab:../secret.nwb")
 
     def test_a_store_of_no_name_is_told(self, store):
-        with pytest.raises(NotStored, match="no store named nosuch; EPHYSTORE_STORES has lab, own"):
+        with pytest.raises(StoreAway, match="no store named nosuch; EPHYSTORE_STORES has lab, own"):
             store.stat("nosuch:a")
 
     def test_a_path_that_is_spelled_like_a_place_is_a_path(self, store, tmp_path, monkeypatch):
