@@ -75,7 +75,18 @@ def fields(row: Any) -> list[str]:
     """Return the fields of a row that a person corrected, as documents name them."""
     names = {name.removesuffix("_units") for name in row.corrections or {} if name != STATE}
     linked = {*type(row).array_fields, *type(row).parent_fields}
-    return sorted(name.removesuffix("_id") if name.removesuffix("_id") in linked else name for name in names)
+    own = {name.removesuffix("_id") if name.removesuffix("_id") in linked else name for name in names}
+    return sorted(own.union(of_arrays(row)))
+
+
+def of_arrays(row: Any) -> dict[str, Any]:
+    """Return the arrays of a row, by field, of which a person corrected the unit that the row's file says."""
+    linked = {name: getattr(row, name) for name in type(row).array_fields}
+    return {
+        name: one
+        for name, one in linked.items()
+        if one is not None and one.file_id == row.file_id and UNITS in (one.corrections or {})
+    }
 
 
 def columns_of(row: Any, names: Iterable[str]) -> list[str]:

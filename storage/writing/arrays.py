@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
+from storage.catalog import corrections
 from storage.catalog.arrays import stored_array
 from storage.catalog.files import READY, Datafile
 from storage.catalog.forms import ArrayForm
@@ -31,6 +32,8 @@ class Candidate:
     values: NDArray[Any] | None = None
     new_units: str | None = None
     """What the datafile is to say."""
+    is_taken_back: bool = False
+    """Whether the datafile is to say again what its file says."""
     is_hidden: bool = False
     """Whether it is somebody else's, who does not let the caller read it any more."""
 
@@ -89,6 +92,11 @@ def checked(session: Session, caller: Caller, given: GivenArray, field: Field, f
     shape = stored_array(datafile).shape
     if is_new:
         _require_form(given.form, datafile, shape, fault)
+    if given.is_taken_back:
+        if not _may_correct(session, caller, field, datafile):
+            fault("has a unit that only the owner of the array takes back, on the one object that has it")
+        units = corrections.said_by_file(datafile, ["units"])["units"]
+        return Candidate(shape, units, datafile, is_taken_back=True)
     new_units = _new_units(session, caller, given, field, datafile, fault)
     units = new_units or datafile.units
     if is_new and given.form.unit is not None:

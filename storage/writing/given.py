@@ -49,6 +49,8 @@ class GivenArray:
     units: str | None = None
     guid: str | None = None
     """What the caller takes the guid of a linked one to be."""
+    is_taken_back: bool = False
+    """Whether the unit of the one that is there is to be what its file says again."""
 
 
 @dataclass(slots=True)

@@ -54,14 +54,22 @@ class Plan:
         return bool(differs) or any(several) or says_units or bool(self.taken_back)
 
     def _say_units(self, session: Session) -> bool:
-        """Write units that datafiles did not have, or had in another spelling."""
+        """Write units that datafiles did not have, or had in another spelling or before a correction."""
         said = False
         for candidate in self.candidates.values():
-            if candidate is not None and candidate.new_units is not None and candidate.datafile is not None:
-                datafile = session.get(Datafile, candidate.datafile.id)
-                if datafile is not None:
-                    corrections.note(datafile, {"units": candidate.new_units})
-                    datafile.units, datafile.last_modified, said = candidate.new_units, now(), True
+            if candidate is None or candidate.datafile is None:
+                continue
+            if candidate.new_units is None and not candidate.is_taken_back:
+                continue
+            datafile = session.get(Datafile, candidate.datafile.id)
+            if datafile is None:
+                continue
+            if candidate.is_taken_back:
+                corrections.take_back(datafile)
+            else:
+                corrections.note(datafile, {"units": candidate.new_units})
+                datafile.units = candidate.new_units
+            datafile.last_modified, said = now(), True
         return said
 
 

@@ -46,4 +46,9 @@ def expanded(row: Any, given: Given, fault: Callable[[str, str], None]) -> tuple
             made.parents[field] = value
         else:
             made.columns[name] = value
+    for field, datafile in ({} if row is None else corrections.of_arrays(row)).items():
+        if field in given.arrays and field in dropped:
+            fault(field, "is given and taken back at once")
+        elif field in dropped and field not in made.arrays:
+            made.arrays[field] = GivenArray(given.forms[field], datafile.id, is_taken_back=True)
     return made, columns

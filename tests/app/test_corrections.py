@@ -116,7 +116,20 @@ def test_a_unit_that_its_owner_corrected_stays(archive, anne):
     link = {"data": signal["signal"]["data"], "units": "uV"}
     assert changed(anne, at(signal), {"signal": link})["signal"]["units"] == "uV"
     archive.add("rat", np.arange(4.0), units="mV", owner="anne", client=None)
-    assert read(anne, at(signal))["signal"]["units"] == "uV"
+    fields = read(anne, at(signal))
+    assert fields["signal"]["units"] == "uV" and fields["corrections"] == ["signal"]
+
+
+def test_a_unit_is_taken_back_with_the_array_that_has_it(archive, anne):
+    signal = archive.add("rat", np.arange(3.0), units="mV", owner="anne", client=anne)
+    changed(anne, at(signal), {"signal": {"units": "uV"}, "name": "mine"})
+    archive.add("rat", np.arange(4.0), units="V", owner="anne", client=None)
+    fields = changed(anne, at(signal), {"corrections": ["signal"]})
+    assert fields["corrections"] == ["signal"] and (fields["name"], fields["signal"]["units"]) == ("rat", "uV")
+    assert "taken back at once" in str(faults(anne, at(signal), {"corrections": [], "signal": {"units": "mV"}}))
+    fields = changed(anne, at(signal), {"corrections": None})
+    assert "corrections" not in fields and fields["signal"]["units"] == "V"
+    assert "corrections" not in read(anne, at(signal))
 
 
 def test_registering_may_forget_all_corrections(archive, anne):

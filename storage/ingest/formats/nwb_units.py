@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import Refused
-from storage.ingest.formats import attributes, nwb_columns, nwb_tree, nwb_waveforms
+from storage.ingest import sorted_times
+from storage.ingest.formats import attributes, nwb_columns, nwb_events, nwb_tree, nwb_waveforms
 from storage.ingest.formats.nwb_columns import Column
 from storage.ingest.formats.nwb_electrodes import Electrodes, Region
 from storage.ingest.formats.nwb_session import SEGMENT
 from storage.ingest.formats.nwb_tree import Tree
 from storage.ingest.formats.nwb_waveforms import Waveforms
-from storage.ingest.found import Found, FoundArray, FoundObject, Refusal
+from storage.ingest.found import Found, FoundArray, FoundObject
 
 MAX_INTERVALS = 100
 """Observation intervals of a unit that are told in its annotations."""
@@ -45,6 +46,8 @@ class _Units:
     """Observation intervals of all units, shape (n, 2), and where those of each unit end."""
     train: dict[str, Any]
     """What is told of all spike trains alike."""
+    n_sorted_left: list[int]
+    """One number: how many spikes may still be copied because they are not in order."""
     has_bounds: bool
     """Whether first and last spikes are told; else whoever checks the order of all widens the windows to hold them."""
 
@@ -75,10 +78,8 @@ def add(found: Found, tree: Tree, group: h5py.Group, electrodes: Electrodes) -> 
         described, faults = found.describe_times(spikes.dataset, spikes.ends, later=True)
     table = _table(found, tree, group, electrodes, n_rows, spikes, described)
     for row, fault in enumerate(faults):
-        if fault is None:
-            _add_unit(found, table, row)
-        else:
-            found.refusals.append(Refusal(f"{path}[{row}]", fault))
+        with found.refusing(f"{path}[{row}]"):
+            _add_unit(found, table, row, None if fault is None else _sorted(table, row, fault))
 
 
 def _table(
@@ -107,9 +108,9 @@ def _table(
     if waveforms is not None:
         train |= waveforms.annotations()
     regions = _regions(electrodes, column, n_rows)
-    return _Units(
-        group, spikes, described, cells, arrays, regions, waveforms, intervals, train, described in found.blocks
-    )
+    has_bounds = described in found.blocks
+    left = [nwb_events.MAX_SORTED]
+    return _Units(group, spikes, described, cells, arrays, regions, waveforms, intervals, train, left, has_bounds)
 
 
 def _regions(electrodes: Electrodes, column: Column | None, n_rows: int) -> list[Region | None]:
@@ -122,7 +123,20 @@ def _regions(electrodes: Electrodes, column: Column | None, n_rows: int) -> list
     return [electrodes.of_rows(reference, rows[slice(*column.span(row))]) for row in range(n_rows)]
 
 
-def _add_unit(found: Found, table: _Units, row: int) -> None:
+def _sorted(table: _Units, row: int, fault: str) -> NDArray[np.generic]:
+    """Return the spike times of a unit in order; raises Refused where they are no times, or too many to copy."""
+    assert table.spike_times is not None
+    first, last = table.spike_times.span(row)
+    if not fault.startswith(sorted_times.UNSORTED):
+        raise Refused(fault)
+    if last - first > table.n_sorted_left[0]:
+        raise Refused(f"{fault}; there are too many to store a sorted copy")
+    table.n_sorted_left[0] -= last - first
+    return np.sort(table.spike_times.dataset[first:last])
+
+
+def _add_unit(found: Found, table: _Units, row: int, in_order: NDArray[np.generic] | None) -> None:
+    """Add a unit and its spike train; of one whose spikes are not in order there is a copy of them that is."""
     place = f"{nwb_tree.path_of(table.group)}[{row}]"
     told = {name: rows[row] for name, rows in table.cells.items() if rows[row] is not None}
     name = f"unit {told.get('id', row)}"
@@ -139,7 +153,7 @@ def _add_unit(found: Found, table: _Units, row: int) -> None:
     parents = {"recordingchannel": channels} if channels else {}
     found.objects.append(FoundObject("unit", place, {"name": name, "annotations": annotations}, parents, noted=noted))
     if table.spike_times is not None:
-        _add_train(found, table, row, name, place)
+        _add_train(found, table, row, name, place, in_order)
 
 
 def _add_array(found: Found, column: Column, row: int, name: str) -> str:
@@ -151,20 +165,27 @@ def _add_array(found: Found, column: Column, row: int, name: str) -> str:
     return found.add_array(FoundArray(source_path, path, f"{name} {column.name}", last - first, first, units))
 
 
-def _add_train(found: Found, table: _Units, row: int, name: str, place: str) -> None:
+def _add_train(
+    found: Found, table: _Units, row: int, name: str, place: str, in_order: NDArray[np.generic] | None
+) -> None:
     assert table.spike_times is not None
     first, last = table.spike_times.span(row)
-    times = found.add_array(
-        FoundArray(f"{table.path}[{first}:{last}]", table.path, name, last - first, first_row=first, units="s")
-    )
+    own = f"{table.path}[{first}:{last}]"
+    if in_order is None:
+        times = found.add_array(FoundArray(own, table.path, name, last - first, first_row=first, units="s"))
+    else:
+        times = found.whole(found.make_times(f"{own}#times", in_order), name, "s")
     arrays = {"times": times}
     region = table.electrodes[row]
     if table.waveforms is not None:
         with found.refusing(f"{place}/waveforms"):
+            if in_order is not None:
+                raise Refused("its spikes are sorted in a copy, and its waveforms are not")
             n_electrodes = 0 if region is None else len(region.rows)
             arrays["waveforms"] = table.waveforms.of_unit(row, last - first, name, n_electrodes)
     channels = {} if region is None or region.names is None else {"channel_names": region.names}
-    t_start, t_stop, source = _bounds(table, row, first, last)
+    spikes = _ends(table, first, last) if in_order is None else [float(in_order[0]), float(in_order[-1])]
+    t_start, t_stop, source = _bounds(table, row, spikes)
     fields = {
         "name": name,
         "t_start": t_start,
@@ -176,11 +197,15 @@ def _add_train(found: Found, table: _Units, row: int, name: str, place: str) -> 
     found.objects.append(FoundObject("spiketrain", place, fields, {**SEGMENT, "unit": place}, arrays))
 
 
-def _bounds(table: _Units, row: int, first: int, last: int) -> tuple[float, float, dict[str, Any]]:
-    """Return between which times a unit was observed, and how that is known."""
+def _ends(table: _Units, first: int, last: int) -> list[float]:
+    """Return the first and the last of some spike times, if they are looked at now."""
     assert table.spike_times is not None
     times = table.spike_times.dataset
-    spikes = [float(times[first]), float(times[last - 1])] if last > first and table.has_bounds else []
+    return [float(times[first]), float(times[last - 1])] if last > first and table.has_bounds else []
+
+
+def _bounds(table: _Units, row: int, spikes: list[float]) -> tuple[float, float, dict[str, Any]]:
+    """Return between which times a unit was observed, and how that is known."""
     if table.intervals is not None:
         every, ends = table.intervals
         own = every[ends[row - 1] if row else 0 : ends[row]]

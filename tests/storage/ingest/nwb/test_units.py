@@ -217,3 +217,19 @@ def test_columns_of_more_lists_than_fit_are_listed_and_the_rest_is_served(tmp_pa
     assert told.refusals == [found.Refusal("/units/more", reason)]
     units = [one for one in told.objects if one.type_name == "unit"]
     assert [one.fields["annotations"]["few"] for one in units] == [[1, 2]] * 5
+
+
+def test_spikes_that_are_not_in_order_are_sorted_in_a_copy(archive, registered):
+    made = session()
+    for times in ([0.3, 0.1, 0.2], [1.0, 2.0], [5.0, float("nan")]):
+        made.add_unit(spike_times=times, waveforms=[[[1.0, 2.0]]] * len(times))
+    outcome = registered(made, complete=False)
+    assert reasons(outcome) == {
+        "/units[0]/waveforms": "its spikes are sorted in a copy, and its waveforms are not",
+        "/units[2]": "1 of its times are not numbers; the first is number 1, counted from 0",
+    }
+    trains = by_name(archive, "spiketrain")
+    assert [*trains] == ["unit 0", "unit 1"] and len(objects(archive, "unit")) == 2
+    assert array(archive, trains["unit 0"]["times"]).tolist() == [0.1, 0.2, 0.3]
+    assert trains["unit 0"]["t_stop"]["data"] == 0.3 and trains["unit 0"]["waveforms"]["data"] is None
+    assert array(archive, trains["unit 1"]["waveforms"]).shape == (2, 1, 2)
