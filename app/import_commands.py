@@ -27,7 +27,7 @@ from storage.ingest.inspect import SUFFIXES
 from storage.ingest.places import url_of
 from storage.ingest.register import Options, Outcome
 from storage.ingest.vendor import known
-from storage.jobs.imports import beginning
+from storage.ingest.vendor.beginnings import beginning
 from storage.stores.backend import file_name
 
 LOOK_S = 0.2

@@ -57,6 +57,7 @@ def tell_what_would_be_done(found: Services, places: Sequence[str], options: Opt
     """Look into files as registering would, write nothing, and tell what would become of them."""
     with catalog_errors():
         there = survey(found.store, places)
+        missing = there.mark_missing(found.store, found.engine, is_dry=True)
         _tell(there.refusals)
         urls, n_unchanged = to_do(found.store, found.engine, there.files, options)
         chosen = set(urls)
@@ -69,8 +70,8 @@ def tell_what_would_be_done(found: Services, places: Sequence[str], options: Opt
 
             n_threads = max(1, found.settings.job_threads - 1)
             result = dry_run(found.store, found.engine, files, options, threads=n_threads, progress=show)
-    click.echo("\n".join(summary.of_dry_run(result, n_unchanged)))
-    if not n_unchanged and not any(one.counts or one.state == "waiting" for one in result.outcomes):
+    click.echo("\n".join(summary.of_dry_run(result, n_unchanged, missing)))
+    if not n_unchanged and not missing and all(one.state == "refused" for one in result.outcomes):
         raise click.ClickException("nothing could be registered")
 
 

@@ -14,6 +14,15 @@ from storage.stores.backend import file_name
 STATES = ("registered", "updated", "moved", "unchanged", "refused")
 UNSEEN = "they are private and nobody's, so that nobody sees them; --owner NAME or --safety-level 1 changes that"
 """Of what was registered or imported without either."""
+WOULD_BE = {
+    "registered": "new",
+    "updated": "update",
+    "moved": "move",
+    "unchanged": "unchanged",
+    "waiting": "wait",
+    "refused": "refuse",
+}
+"""What a dry run says of what registering would make of a file."""
 SHOWN_REASONS = 20
 NUMBER = re.compile(r"\d[\d.,]*")
 QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
@@ -67,8 +76,7 @@ def summary(
             line("later", f"{_files(n_later)}: 'flask jobs list' tells why; the same command goes on with them")
         )
     if missing:
-        names = ", ".join(map(file_name, missing[:3])) + (", …" if len(missing) > 3 else "")
-        lines.append(line("missing", f"{_files(len(missing))}, served again once they are back: {names}"))
+        lines.append(_missing(missing))
     return lines + by_reason((outcome.url, refusal) for outcome in outcomes for refusal in outcome.refusals)
 
 
@@ -96,9 +104,9 @@ def by_reason(refusals: Iterable[tuple[str, Refusal]]) -> list[str]:
     return lines
 
 
-def of_dry_run(found: DryRun, n_unchanged: int) -> list[str]:
-    """Return what registering would do."""
-    lines = []
+def of_dry_run(found: DryRun, n_unchanged: int, missing: Sequence[str] = ()) -> list[str]:
+    """Return what registering would do; parameters are the files that need no look, and those that are gone."""
+    lines = [_missing(missing)] if missing else []
     if n_unchanged:
         lines.append(line("unchanged", _files(n_unchanged)))
     if not found.outcomes:
@@ -110,7 +118,7 @@ def of_dry_run(found: DryRun, n_unchanged: int) -> list[str]:
             line("looked at", f"{len(found.outcomes)} of {_files(found.n_files)}; the others are taken to be like them")
         )
     states: Counter[str] = Counter(outcome.state for outcome in found.outcomes)
-    for state, word in (("registered", "new"), ("updated", "update"), ("waiting", "wait"), ("refused", "refuse")):
+    for state, word in WOULD_BE.items():
         if states[state]:
             of_state = [outcome for outcome in found.outcomes if outcome.state == state]
             counts = dict(sum((Counter(one.counts) for one in of_state), Counter()))
@@ -139,6 +147,11 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.3g} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _missing(names: Sequence[str]) -> str:
+    some = ", ".join(map(file_name, names[:3])) + (", …" if len(names) > 3 else "")
+    return line("missing", f"{_files(len(names))}, served again once they are back or found elsewhere: {some}")
 
 
 def _files(number: int) -> str:

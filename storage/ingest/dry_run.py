@@ -15,10 +15,11 @@ from storage.catalog import batches
 from storage.errors import StillWritten, StorageError
 from storage.ingest import file_sets, sidecars
 from storage.ingest.found import Found, Refusal
+from storage.ingest.moved import find_moved
 from storage.ingest.register import Options, Outcome, State
 from storage.ingest.sandbox.sandbox import sandbox
 from storage.objectstore import ObjectStore
-from storage.stores.backend import Listed, file_name
+from storage.stores.backend import Listed, Stat, file_name
 
 SAMPLE = 200
 """Files that are looked into; of more, these are spread evenly over all ages, and the others taken to be like them."""
@@ -74,14 +75,20 @@ def dry_run(
 
     def look(one: Listed) -> tuple[Outcome, int]:
         before = known.get(one.name)
-        plain = options.over(before.options if before is not None else {}).plain
+        told = options.over(before.options if before is not None else {})
         try:
-            found = sandbox().inspect(store, one.name, file_sets.stat(store, one.name), plain)
+            stat = file_sets.stat(store, one.name)
+            if before is not None and _is_current(before, stat, told):
+                return Outcome(one.name, "unchanged"), 0
+            found = sandbox().inspect(store, one.name, stat, told.plain)
+            with Session(engine) as session:
+                moved = before is None and find_moved(session, store, one.name, found.identity, stat, options.owner)
         except StorageError as error:
             state: State = "waiting" if isinstance(error, StillWritten) else "refused"
             return Outcome(one.name, state, refusals=[Refusal(file_name(one.name), str(error))]), 0
         counts = dict(Counter(thing.type_name for thing in found.objects))
-        state = "refused" if not found.objects else "registered" if before is None else "updated"
+        new: State = "moved" if moved else "registered"
+        state = "refused" if not found.objects else new if before is None else "updated"
         return Outcome(one.name, state, counts, found.refusals), _sidecar_nbytes(found)
 
     with ThreadPoolExecutor(threads) as pool:
@@ -91,6 +98,11 @@ def dry_run(
             progress(len(chosen))
     result.lasted_s = time.monotonic() - began
     return result
+
+
+def _is_current(known: batches.Known, stat: Stat, told: Options) -> bool:
+    """Whether nothing would be done about a file, as far as the catalog tells."""
+    return known.pin == stat.pin and not known.is_missing and known.options == told.as_json()
 
 
 def _sidecar_nbytes(found: Found) -> int:

@@ -14,10 +14,13 @@ from storage.ingest.found import Refusal
 from storage.ingest.places import recordings_at, require_some, url_of
 from storage.ingest.register import Options
 from storage.ingest.vanished import mark_missing
+from storage.ingest.vendor import known as known_formats
 from storage.objectstore import ObjectStore
-from storage.stores.backend import Listed
+from storage.stores.backend import Listed, file_name
 
 CLOSED_REASON = "is one recording of many files, which is not served; none of them was looked at"
+
+IMPORT = "of other formats, which are imported rather than registered: 'flask import FILE …'"
 
 FEW = 100
 """Files of which each is looked at by itself, and told of on a line of its own."""
@@ -34,12 +37,12 @@ class Survey:
     _looked_through: dict[str, set[str]] = field(default_factory=dict)
     """URLs of all files at each place that was looked through."""
 
-    def mark_missing(self, store: ObjectStore, engine: Engine) -> list[str]:
-        """Mark known files that are not at these places any more; return which are missing now."""
+    def mark_missing(self, store: ObjectStore, engine: Engine, *, is_dry: bool = False) -> list[str]:
+        """Mark known files that are not at these places any more, unless it ``is_dry``; return which are missing."""
         missing: dict[str, None] = {}
         for url, names in self._looked_through.items():
             try:
-                missing |= dict.fromkeys(mark_missing(store, engine, url, names))
+                missing |= dict.fromkeys(mark_missing(store, engine, url, names, is_dry=is_dry))
             except StorageError as error:
                 self.refusals.append(Refusal(url, f"what is missing there cannot be told: {error}"))
         return list(missing)
@@ -57,6 +60,9 @@ def survey(store: ObjectStore, places: Sequence[str]) -> Survey:
             files |= {one.name: one for one in there.files}
             found._looked_through[url] = {*there.others, *(one.name for one in there.files)}
             found.refusals += [Refusal(folder, CLOSED_REASON) for folder in there.closed]
+            importable = [name for name in there.others if known_formats.may_be_imported(name)]
+            if importable:
+                found.refusals.append(Refusal(f"{file_name(importable[0])}{_and_more(importable)}", IMPORT))
             if not there.closed:
                 require_some(there, place)
         except (StorageError, OSError) as error:
@@ -65,6 +71,10 @@ def survey(store: ObjectStore, places: Sequence[str]) -> Survey:
                 found._looked_through.setdefault(url, set())
     found.files = sorted(files.values(), key=lambda one: (-one.modified_s, one.name))
     return found
+
+
+def _and_more(names: Sequence[str]) -> str:
+    return f" and {len(names) - 1} more" if len(names) > 1 else ""
 
 
 def to_do(store: ObjectStore, engine: Engine, files: Sequence[Listed], options: Options) -> tuple[list[str], int]:

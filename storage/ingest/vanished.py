@@ -26,7 +26,9 @@ def known_below(session: Session, url: str) -> list[StoredFile]:
     return [one for one in found if one.name == top or one.name.startswith(below)]  # in SQLite LIKE knows no case
 
 
-def mark_missing(store: ObjectStore, engine: Engine, url: str, listed: Collection[str]) -> list[str]:
+def mark_missing(
+    store: ObjectStore, engine: Engine, url: str, listed: Collection[str], *, is_dry: bool = False
+) -> list[str]:
     """Mark those registered files at a place and below it that are not there; return which are missing now.
 
     Parameters
@@ -37,6 +39,8 @@ def mark_missing(store: ObjectStore, engine: Engine, url: str, listed: Collectio
         The place.
     listed : collection of str
         URLs of all files that are there. Others are asked for by name: a list leaves out what is hidden.
+    is_dry : bool
+        Whether they are only told, and not marked.
 
     Raises
     ------
@@ -54,7 +58,7 @@ def mark_missing(store: ObjectStore, engine: Engine, url: str, listed: Collectio
         there = dict(zip(names.values(), threads.map(store.is_there, names.values()), strict=True))
     gone = {id_ for id_, name in names.items() if not there[name]}
     newly = [id_ for id_ in gone if names[id_] not in missing]
-    if newly:
+    if newly and not is_dry:
         with Session(engine.execution_options(writes=True)) as session, session.begin():
             mark(session, newly)
     return [names[id_] for id_ in gone]

@@ -17,8 +17,8 @@ from storage.ingest.found import Found
 from storage.ingest.record import Sidecar, datafile_columns
 from storage.ingest.sandbox.sandbox import sandbox
 from storage.ingest.vendor import known
+from storage.ingest.vendor.beginnings import an, beginning
 from storage.jobs.hashing import sha256_of
-from storage.jobs.imports import beginning
 from storage.jobs.worker import Held, Outcome
 from storage.objectstore import ObjectStore
 from storage.progress import DatasetProgress
@@ -86,8 +86,7 @@ def _checked(store: ObjectStore, key: str, stat: Stat, name: str, tell: DatasetP
 def _require_no_other_format(name: str, first: bytes) -> None:
     """Raise Refused for a file of another format than HDF5, which its first bytes tell."""
     if (one := known.format_of(name, first)) is not None:
-        article = "an" if one.name[0] in "AEI" else "a"
-        raise NotOneArray(f"it is {article} {one.name} file; its arrays are served once it is imported", one.name)
+        raise NotOneArray(f"{an(one.name)} file; its arrays are served once it is imported", one.name)
     if (part := known.part(name)) is not None:
         raise Refused(f"it is {part}")
 

@@ -20,9 +20,9 @@ from storage.ingest.formats.one_array import FORMATS
 from storage.ingest.found import Refusal
 from storage.ingest.sandbox.sandbox import sandbox
 from storage.ingest.vendor import known
+from storage.ingest.vendor.beginnings import beginning
 from storage.jobs.worker import Held, Outcome
 from storage.objectstore import ObjectStore
-from storage.ranges import ByteRange
 from storage.stores.backend import Stat, file_name
 
 CANNOT_HELP = (Refused, FileChanged, NotStored, QuotaExceeded, StoreFull)
@@ -107,12 +107,6 @@ def _import_files(store: ObjectStore, engine: Engine, quota_nbytes: int, held: H
             outcome = register.Outcome(job.subject, "unchanged", counts, refusals)
             return lambda _, done: _note(done, outcome)
     return _writes(convert.convert(store, engine, source, owner, held.tell), owner)
-
-
-def beginning(store: ObjectStore, place: str, stat: Stat) -> bytes:
-    """Return the bytes by which formats are told apart."""
-    part = ByteRange(0, min(known.MAX_MAGIC_NBYTES, stat.nbytes))
-    return bytes(store.get_ranges(place, [part], pin=stat.pin)[0]) if part.nbytes else b""
 
 
 def _owner(session: Session, options: Mapping[str, Any], before: Mapping[str, Any], quota_nbytes: int) -> Owner:

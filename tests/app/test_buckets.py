@@ -246,7 +246,7 @@ def test_missing_and_moved_files_are_told_and_unregistering_takes_all_away(archi
     s3.put(f"{bucket}/lab/moved.nwb", content)
     code, said = run("register lab:")
     assert code == 0 and "moved  moved.nwb" in said
-    assert said.splitlines()[-1] == "   missing  1 file, served again once they are back: 0000.nwb"
+    assert said.splitlines()[-1] == "   missing  1 file, served again once they are back or found elsewhere: 0000.nwb"
     code, said = run("unregister lab:0002.nwb lab:none/")
     assert code == 0 and "archived  0002.nwb: 1 block" in said and "lab:none/: nothing there is registered" in said
     assert run("unregister lab:")[0] == 0

@@ -30,6 +30,7 @@ from storage.ingest.sandbox.process import SERVER, Child, ServerGone, ServerProc
 from storage.ingest.sandbox.serving import OpenedSet, Overasked
 from storage.ingest.sandbox.verified import Findings, Lie
 from storage.ingest.sorted_times import UNSORTED
+from storage.ingest.vendor.beginnings import told_by_format
 from storage.objectstore import ObjectStore
 from storage.progress import DatasetProgress, untold
 from storage.stores.backend import Content, Stat, file_name
@@ -145,7 +146,10 @@ class Sandbox:
         called = cleaned(file_sets.title(url) if several else PurePosixPath(file_name(name or url)).stem, MAX_NAME)
         told = {"do": "inspect", "name": called, "options": asdict(options or PlainOptions())}
         if not isinstance(stat, SetStat):
-            return self._run(told, store, url, stat, progress)
+            try:
+                return self._run(told, store, url, stat, progress)
+            except Refused as error:
+                raise told_by_format(store, url, stat, error) from None
         alone = {"is_left_alone": stat.is_left_alone}
         try:
             found = self._run({"do": "inspect several", "name": called, **alone}, store, url, stat, progress)

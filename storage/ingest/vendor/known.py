@@ -86,6 +86,11 @@ def format_of(name: str, beginning: bytes) -> Format | None:
     return None
 
 
+def may_be_imported(name: str) -> bool:
+    """Whether a file is called as one of a format that can be imported."""
+    return any(name.lower().endswith(one.suffixes) for one in FORMATS)
+
+
 def part(name: str) -> str | None:
     """Return what a file is that says nothing without another one; None for others."""
     return next((told for suffix, told in PARTS.items() if name.lower().endswith(suffix)), None)

@@ -246,3 +246,33 @@ class TestLeftOut:
         for line in ("register '{}'", "register --dry-run '{}'", "unregister '{}'"):
             result = archive.app.test_cli_runner().invoke(args=shlex.split(line.format(tmp_path / "lab")), color=True)
             assert result.exit_code == 0 and "\x1b[31m" not in result.output, (line, result.output)
+
+
+def test_a_dry_run_tells_what_the_command_then_does(archive, tmp_path):
+    for name in ("same", "changed", "moved", "gone"):
+        write(tmp_path / f"lab/{name}.nwb", name)
+    (tmp_path / "lab/a.abf").touch()
+    (tmp_path / "lab/b.edf").touch()
+    assert run(archive, f"register '{tmp_path}/lab'")[0] == 0
+    write(tmp_path / "lab/changed.nwb", "changed", series=("a", "b", "c"))
+    (tmp_path / "lab/moved.nwb").rename(tmp_path / "lab/elsewhere.nwb")
+    (tmp_path / "lab/gone.nwb").unlink()
+    write(tmp_path / "lab/new.nwb", "new")
+    code, said = run(archive, f"register --dry-run '{tmp_path}/lab'")
+    words = {line.split()[0]: line.split()[1] for line in said.splitlines()}
+    assert code == 0 and {word: words.get(word) for word in ("new", "update", "move", "unchanged", "missing")} == {
+        "new": "1", "update": "1", "move": "1", "unchanged": "1", "missing": "2",
+    }, said  # fmt: skip
+    assert "a.abf and 1 more: of other formats, which are imported rather than registered" in said
+    code, said = run(archive, f"register '{tmp_path}/lab'")
+    last = [line.split() for line in said.splitlines()[-6:]]
+    assert code == 0 and {word: number for word, number, *_ in last if number.isdigit()} == {
+        "registered": "1", "updated": "1", "moved": "1", "unchanged": "1", "missing": "1",
+    }, said  # fmt: skip
+
+
+def test_a_file_of_another_format_is_called_what_it_is(archive, tmp_path):
+    (tmp_path / "lab/a.abf").write_bytes(b"ABF2" + bytes(1000))
+    for command in ("check", "register"):
+        code, said = run(archive, f"{command} '{tmp_path}/lab/a.abf'")
+        assert code == 1 and "it is an ABF file; 'flask import' makes objects of it" in said, said
