@@ -9,7 +9,9 @@ from sqlalchemy.orm import Session
 
 from storage.catalog.base import moment
 from storage.catalog.files import StoredFile
-from storage.catalog.jobs import CANCELLED, ORDER, PAUSED, QUEUED, RUNNING, Job
+from storage.catalog.jobs import CANCELLED, ORDER, PAUSED, QUEUED, REGISTER, RUNNING, Job
+
+UNFINISHED = (QUEUED, RUNNING, PAUSED)
 
 
 def add(session: Session, file: StoredFile, waiting: Mapping[str, Sequence[int]], batch: str | None) -> None:
@@ -28,10 +30,18 @@ def add(session: Session, file: StoredFile, waiting: Mapping[str, Sequence[int]]
         session.add(Job(kind=ORDER, subject=file.name, options=options, batch=batch))
 
 
+def unfinished(session: Session, names: Sequence[str]) -> Sequence[Job]:
+    """Return the jobs that register files or check their order, to be changed; before rows of the files are locked.
+
+    All of both kinds are locked, in one order: so whoever registers a file and who unregisters it wait for each other.
+    """
+    about = (Job.kind.in_((REGISTER, ORDER)), Job.subject.in_(names), Job.state.in_(UNFINISHED))
+    return session.scalars(select(Job).where(*about).order_by(Job.id).with_for_update()).all()
+
+
 def cancel(session: Session, names: Sequence[str]) -> None:
     """Give up what is still to be checked of files; before anything else of them is locked."""
-    unfinished = (Job.kind == ORDER, Job.subject.in_(names), Job.state.in_((QUEUED, RUNNING, PAUSED)))
-    ids = list(session.scalars(select(Job.id).where(*unfinished).order_by(Job.id).with_for_update()))
+    ids = [job.id for job in unfinished(session, names) if job.kind == ORDER]
     over = {"state": CANCELLED, "worker": None, "lease_until": None, "message": "overtaken", "date_finished": moment()}
     if ids:
         session.execute(update(Job).where(Job.id.in_(ids)).values(over))

@@ -51,8 +51,8 @@ def steps(
             progress(held.job.subject, path, n_indexed, n_chunks)
 
         tell("/", 0, 0)
-        options = Options.from_json(held.job.options)
-        outcome = register(store, engine, held.job.subject, options, tell, batch=held.job.batch)
+        job, options = held.job, Options.from_json(held.job.options)
+        outcome = register(store, engine, job.subject, options, tell, batch=job.batch, require_wanted=held.require)
         if outcome.state == "waiting":
             raise NotYet(outcome.refusals[0].reason)
 

@@ -47,6 +47,10 @@ class Held:
         if self.lost.is_set():
             raise Lost(f"job {self.job.id} was taken away")
 
+    def require(self, session: Session) -> None:
+        """Require that it stays held until a transaction ends, for what is written before it is done; raises Lost."""
+        queue.mine(session, self.lease, self.job.id)
+
 
 Outcome = Callable[[Session, Job], None]
 """Writes what came of a job, in the transaction that ends it."""
