@@ -212,7 +212,7 @@ class _One:
             return False
         # Of a recording of several files one that holds samples may have been missing.
         missing = select(Datafile.id).where(Datafile.file_id == known.id, Datafile.state == MISSING)
-        if session.scalar(missing.limit(1)) is not None:
+        if session.scalar(missing.limit(1)) is not None or orders.forgotten(session, [known.name]):
             return False
         return all(_is_stored(self.store, key) for key in find.sidecars(session, known.id))
 
