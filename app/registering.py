@@ -43,13 +43,16 @@ def register_places(found: Services, places: Sequence[str], options: Options, *,
             told += f"; {n_unchanged} are unchanged" if n_unchanged else ""
             click.echo(told + (f"; {len(missing)} are missing" if missing else ""))
             return
-    outcomes = register_files(found, files, options, known=[one.name for one in there.files])
+    outcomes, n_elsewhere = register_files(found, files, options, known=[one.name for one in there.files])
     if len(files) > 1 or n_unchanged or missing:
-        n_later = len(files) - len(outcomes)
+        n_later = len(files) - len(outcomes) - n_elsewhere
         missing = [url for url in missing if _is_missing(found, url)]  # some were found elsewhere meanwhile
         click.echo("\n".join(summary.summary(outcomes, n_unchanged=n_unchanged, n_later=n_later, missing=missing)))
     tell_unseen(found, [one.url for one in outcomes if one.state == "registered"])
-    if not n_unchanged and not missing and not any(outcome.counts for outcome in outcomes):
+    if n_elsewhere:
+        told = "another command, which was given them as well, registers them and tells what becomes of them"
+        click.echo(summary.line("elsewhere", f"{summary.files(n_elsewhere)}: {told}"))
+    if not n_unchanged and not missing and not n_elsewhere and not any(outcome.counts for outcome in outcomes):
         raise click.ClickException(f"nothing {'could be' if len(outcomes) == len(files) else 'is'} registered")
 
 
@@ -103,8 +106,10 @@ def queue_files(found: Services, files: Sequence[str], options: Options) -> str:
     return batch
 
 
-def register_files(found: Services, files: Sequence[str], options: Options, known: Sequence[str] = ()) -> list[Outcome]:
-    """Register files, several at once; return the outcomes of those that were looked into.
+def register_files(
+    found: Services, files: Sequence[str], options: Options, known: Sequence[str] = ()
+) -> tuple[list[Outcome], int]:
+    """Register files, several at once; return what became of those looked into, and how many another command took over.
 
     What became of each is told on a line of its own where they are few. Of these files, and of those that are known
     already, also checks of times are done that others left.
@@ -115,7 +120,7 @@ def register_files(found: Services, files: Sequence[str], options: Options, know
         with found.transaction() as session:
             n_checks = orders.take_over(session, list({*files, *known}), batch)
         if not files and not n_checks:
-            return []
+            return [], 0
         try:
             with closing(_ended(found, batch, _shown_in(bar))) as ended:
                 for job in ended:
@@ -126,7 +131,8 @@ def register_files(found: Services, files: Sequence[str], options: Options, know
                         bar.update()
         except KeyboardInterrupt:
             raise click.ClickException(_stop(found, batch, len(files))) from None
-    return list(outcomes.values())
+        with found.session() as session:
+            return list(outcomes.values()), len(files) - batches.n_registers(session, batch)
 
 
 def _stop(found: Services, batch: str, n_files: int) -> str:

@@ -61,14 +61,14 @@ def summary(
         if states[state]:
             of_state = [outcome for outcome in outcomes if outcome.state == state]
             counts = dict(sum((Counter(one.counts) for one in of_state), Counter()))
-            lines.append(line(state, f"{_files(states[state])}" + (f": {counted(counts)}" if counts else "")))
+            lines.append(line(state, f"{files(states[state])}" + (f": {counted(counts)}" if counts else "")))
     if n_later:
         lines.append(
-            line("later", f"{_files(n_later)}: 'flask jobs list' tells why; the same command goes on with them")
+            line("later", f"{files(n_later)}: 'flask jobs list' tells why; the same command goes on with them")
         )
     if missing:
         names = ", ".join(map(file_name, missing[:3])) + (", …" if len(missing) > 3 else "")
-        lines.append(line("missing", f"{_files(len(missing))}, served again once they are back: {names}"))
+        lines.append(line("missing", f"{files(len(missing))}, served again once they are back: {names}"))
     return lines + by_reason((outcome.url, refusal) for outcome in outcomes for refusal in outcome.refusals)
 
 
@@ -90,7 +90,7 @@ def by_reason(refusals: Iterable[tuple[str, Refusal]]) -> list[str]:
         n_files = len({url for url, _ in group})
         example = file_name(url) if first.path == file_name(url) else f"{file_name(url)} {first.path}"
         such_as = f", such as {example}" if len(group) > 1 else f": {example}"
-        lines.append(line("left out", f"{len(group):,} × in {_files(n_files)}{such_as}: {first.reason}"))
+        lines.append(line("left out", f"{len(group):,} × in {files(n_files)}{such_as}: {first.reason}"))
     if len(ordered) > SHOWN_REASONS:
         lines.append(line("left out", f"and for {len(ordered) - SHOWN_REASONS} more reasons"))
     return lines
@@ -100,21 +100,21 @@ def of_dry_run(found: DryRun, n_unchanged: int) -> list[str]:
     """Return what registering would do."""
     lines = []
     if n_unchanged:
-        lines.append(line("unchanged", _files(n_unchanged)))
+        lines.append(line("unchanged", files(n_unchanged)))
     if not found.outcomes:
         return [*lines, line("nothing", "would be done")]
     is_sample = found.scale > 1
     about = "about " if is_sample else ""
     if is_sample:
         lines.append(
-            line("looked at", f"{len(found.outcomes)} of {_files(found.n_files)}; the others are taken to be like them")
+            line("looked at", f"{len(found.outcomes)} of {files(found.n_files)}; the others are taken to be like them")
         )
     states: Counter[str] = Counter(outcome.state for outcome in found.outcomes)
     for state, word in (("registered", "new"), ("updated", "update"), ("waiting", "wait"), ("refused", "refuse")):
         if states[state]:
             of_state = [outcome for outcome in found.outcomes if outcome.state == state]
             counts = dict(sum((Counter(one.counts) for one in of_state), Counter()))
-            n_files = _files(round(states[state] * found.scale))
+            n_files = files(round(states[state] * found.scale))
             lines.append(line(word, f"{about}{n_files}" + (f": {counted(counts, found.scale)}" if counts else "")))
     lines += by_reason((outcome.url, refusal) for outcome in found.outcomes for refusal in outcome.refusals)
     lines.append(
@@ -141,5 +141,6 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _files(number: int) -> str:
+def files(number: int) -> str:
+    """Return a number of files in words."""
     return f"{number:,} file{'' if number == 1 else 's'}"
