@@ -69,7 +69,7 @@ def steps(
 
     return {
         REGISTER: register_file,
-        CHECK: partial(check_upload, store, engine),
+        CHECK: partial(check_upload, store, engine, quota_nbytes),
         ORDER: partial(check_order, store, engine),
         IMPORT: partial(import_recording, store, engine, quota_nbytes),
     }

@@ -81,7 +81,7 @@ def test_a_full_temporary_folder_is_said(archive, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     assert result.exit_code == 1
     assert "a.edf: the worker's temporary folder has no room for it; TMPDIR names another" in result.output
-    assert find_stray(archive.services.store, archive.services.engine) == ([], [])
+    assert find_stray(archive.services.store, archive.services.engine) == ([], 0)
 
 
 def test_hdf5_is_registered_in_place(archive, tmp_path):
