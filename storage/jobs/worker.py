@@ -152,8 +152,8 @@ class Worker:
                 log.exception("job %d, %s", job.id, job.subject)
                 reason = f"the service itself failed ({type(error).__name__}); its log says why"
                 queue.fail(self._engine, lease, job.id, reason)
-        except Lost as error:
-            log.warning("%s", error)
+        except Lost as error:  # as whoever cancelled or took it wanted
+            log.info("%s", error)
         except (OperationalError, InterfaceError) as error:  # its lease will end
             log.warning("job %d, %s: the catalog did not answer: %s", job.id, job.subject, error.orig)
         finally:
