@@ -20,7 +20,7 @@ from app.place import PLACE
 from app.registering import tell_unseen
 from app.services import Services, services
 from storage.catalog import queue
-from storage.catalog.jobs import DONE, IMPORT, QUEUED, REGISTER, Job
+from storage.catalog.jobs import DONE, IMPORT, ORDER, QUEUED, REGISTER, Job
 from storage.errors import NotStored, StorageError
 from storage.ingest import convert
 from storage.ingest.inspect import SUFFIXES
@@ -151,7 +151,8 @@ def _ended(found: Services, batch: str, n_jobs: int) -> Iterator[Job]:
             while len(told) < n_jobs:
                 done = worker.do_next(batch=batch)
                 with found.session() as session:
-                    ended = queue.ended(session, batch, told)
+                    # Checks that became due by registering are nobody's concern here: workers do them.
+                    ended = [job for job in queue.ended(session, batch, told) if job.kind != ORDER]
                 told |= {job.id for job in ended}
                 yield from ended
                 if done is None and not ended:

@@ -72,11 +72,18 @@ def worker(with_parent: bool) -> None:
 
 def one_worker(found: Services, progress: FileProgress = untold) -> Worker:
     """Return a worker with the settings of the service."""
+    settings = found.settings
     return Worker(
         found.engine,
-        steps(found.store, found.engine, progress, quota_nbytes=found.settings.limits.quota_nbytes),
-        lease=timedelta(seconds=found.settings.limits.lease_s),
-        bulk_places=found.settings.job_threads - 1,
+        steps(
+            found.store,
+            found.engine,
+            progress,
+            quota_nbytes=settings.limits.quota_nbytes,
+            show_subject=settings.show_subject,
+        ),
+        lease=timedelta(seconds=settings.limits.lease_s),
+        bulk_places=settings.job_threads - 1,
         later=lambda delay: found.wakes.send(after=delay),
     )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 
 import click
 from sqlalchemy.orm import Session
@@ -15,7 +15,7 @@ from app import summary
 from app.catalog_errors import catalog_errors
 from app.job_commands import one_worker
 from app.services import Services
-from storage.catalog import batches, find, queue
+from storage.catalog import batches, find, orders, queue
 from storage.catalog.jobs import DONE, QUEUED, REGISTER, Job
 from storage.ingest.dry_run import dry_run
 from storage.ingest.found import Refusal
@@ -43,13 +43,16 @@ def register_places(found: Services, places: Sequence[str], options: Options, *,
             told += f"; {n_unchanged} are unchanged" if n_unchanged else ""
             click.echo(told + (f"; {len(missing)} are missing" if missing else ""))
             return
-    outcomes = register_files(found, files, options)
+    outcomes, n_elsewhere = register_files(found, files, options, known=[one.name for one in there.files])
     if len(files) > 1 or n_unchanged or missing:
-        n_later = len(files) - len(outcomes)
+        n_later = len(files) - len(outcomes) - n_elsewhere
         missing = [url for url in missing if _is_missing(found, url)]  # some were found elsewhere meanwhile
         click.echo("\n".join(summary.summary(outcomes, n_unchanged=n_unchanged, n_later=n_later, missing=missing)))
     tell_unseen(found, [one.url for one in outcomes if one.state == "registered"])
-    if not n_unchanged and not missing and not any(outcome.counts for outcome in outcomes):
+    if n_elsewhere:
+        told = "another command, which was given them as well, registers them and tells what becomes of them"
+        click.echo(summary.line("elsewhere", f"{summary.files(n_elsewhere)}: {told}"))
+    if not n_unchanged and not missing and not n_elsewhere and not any(outcome.counts for outcome in outcomes):
         raise click.ClickException(f"nothing {'could be' if len(outcomes) == len(files) else 'is'} registered")
 
 
@@ -104,30 +107,45 @@ def queue_files(found: Services, files: Sequence[str], options: Options) -> str:
     return batch
 
 
-def register_files(found: Services, files: Sequence[str], options: Options) -> list[Outcome]:
-    """Register files, several at once; return the outcomes of those that were looked into.
+def register_files(
+    found: Services, files: Sequence[str], options: Options, known: Sequence[str] = ()
+) -> tuple[list[Outcome], int]:
+    """Register files, several at once; return what became of those looked into, and how many another command took over.
 
-    What became of each is told on a line of its own where they are few.
+    What became of each is told on a line of its own where they are few. Of these files, and of those that are known
+    already, also checks of times are done that others left.
     """
-    if not files:
-        return []
     outcomes: dict[str, Outcome] = {}
     with catalog_errors(), tqdm(total=len(files), desc="Registering", unit="file", leave=False, disable=None) as bar:
         batch = queue_files(found, files, options)
+        with found.transaction() as session:
+            n_checks = orders.take_over(session, list({*files, *known}), batch)
+        if not files and not n_checks:
+            return [], 0
         try:
-            for job in _ended(found, batch, _shown_in(bar)):
-                lines = _taken(outcomes, job)
-                if len(files) <= FEW:
-                    bar.write("\n".join(lines), end="\n" if lines else "")
-                if job.kind == REGISTER:
-                    bar.update()
+            with closing(_ended(found, batch, _shown_in(bar))) as ended:
+                for job in ended:
+                    lines = _taken(outcomes, job)
+                    if len(files) <= FEW:
+                        bar.write("\n".join(lines), end="\n" if lines else "")
+                    if job.kind == REGISTER:
+                        bar.update()
         except KeyboardInterrupt:
-            with Session(found.engine.execution_options(writes=True)) as session, session.begin():
-                left = queue.cancel(session, queue.batch(session, batch))
-                n_left = sum(job.kind == REGISTER for job in left)
-            told = f"stopped: {n_left} of {len(files)} files were not looked into; the same command goes on with them"
-            raise click.ClickException(told) from None
-    return list(outcomes.values())
+            raise click.ClickException(_stop(found, batch, len(files))) from None
+        with found.session() as session:
+            return list(outcomes.values()), len(files) - batches.n_registers(session, batch)
+
+
+def _stop(found: Services, batch: str, n_files: int) -> str:
+    """Give up files that were not looked into; return what is told. Of those that were, workers check what is left."""
+    with found.transaction() as session:
+        n_left = len(queue.cancel(session, queue.batch(session, batch)))
+        n_checks = batches.n_unfinished_orders(session, batch)
+    told = f"stopped: {n_left} of {n_files} files were not looked into; the same command goes on with them"
+    if not n_checks:
+        return told
+    found.wake(min(n_checks, found.settings.job_threads))
+    return f"{told}, and with {n_checks} checks whether times are sorted, unless 'flask worker' does them before"
 
 
 def _taken(outcomes: dict[str, Outcome], job: Job) -> list[str]:
@@ -143,7 +161,7 @@ def _taken(outcomes: dict[str, Outcome], job: Job) -> list[str]:
     return summary.told(Outcome(job.subject, "unchanged", {}, refusals))[1:]
 
 
-def _ended(found: Services, batch: str, show: FileProgress) -> Iterator[Job]:
+def _ended(found: Services, batch: str, show: FileProgress) -> Generator[Job]:
     """Do the jobs of a batch; yield each that came to an end, by whomever, or waits for a later attempt.
 
     Another command may take jobs over by asking for the same files: then they are not waited for.

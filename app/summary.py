@@ -70,10 +70,10 @@ def summary(
         if states[state]:
             of_state = [outcome for outcome in outcomes if outcome.state == state]
             counts = dict(sum((Counter(one.counts) for one in of_state), Counter()))
-            lines.append(line(state, f"{_files(states[state])}" + (f": {counted(counts)}" if counts else "")))
+            lines.append(line(state, f"{files(states[state])}" + (f": {counted(counts)}" if counts else "")))
     if n_later:
         lines.append(
-            line("later", f"{_files(n_later)}: 'flask jobs list' tells why; the same command goes on with them")
+            line("later", f"{files(n_later)}: 'flask jobs list' tells why; the same command goes on with them")
         )
     if missing:
         lines.append(_missing(missing))
@@ -98,7 +98,7 @@ def by_reason(refusals: Iterable[tuple[str, Refusal]]) -> list[str]:
         n_files = len({url for url, _ in group})
         example = file_name(url) if first.path == file_name(url) else f"{file_name(url)} {first.path}"
         such_as = f", such as {example}" if len(group) > 1 else f": {example}"
-        lines.append(line("left out", f"{len(group):,} × in {_files(n_files)}{such_as}: {first.reason}"))
+        lines.append(line("left out", f"{len(group):,} × in {files(n_files)}{such_as}: {first.reason}"))
     if len(ordered) > SHOWN_REASONS:
         lines.append(line("left out", f"and for {len(ordered) - SHOWN_REASONS} more reasons"))
     return lines
@@ -108,21 +108,21 @@ def of_dry_run(found: DryRun, n_unchanged: int, missing: Sequence[str] = ()) -> 
     """Return what registering would do; parameters are the files that need no look, and those that are gone."""
     lines = [_missing(missing)] if missing else []
     if n_unchanged:
-        lines.append(line("unchanged", _files(n_unchanged)))
+        lines.append(line("unchanged", files(n_unchanged)))
     if not found.outcomes:
         return [*lines, line("nothing", "would be done")]
     is_sample = found.scale > 1
     about = "about " if is_sample else ""
     if is_sample:
         lines.append(
-            line("looked at", f"{len(found.outcomes)} of {_files(found.n_files)}; the others are taken to be like them")
+            line("looked at", f"{len(found.outcomes)} of {files(found.n_files)}; the others are taken to be like them")
         )
     states: Counter[str] = Counter(outcome.state for outcome in found.outcomes)
     for state, word in WOULD_BE.items():
         if states[state]:
             of_state = [outcome for outcome in found.outcomes if outcome.state == state]
             counts = dict(sum((Counter(one.counts) for one in of_state), Counter()))
-            n_files = _files(round(states[state] * found.scale))
+            n_files = files(round(states[state] * found.scale))
             lines.append(line(word, f"{about}{n_files}" + (f": {counted(counts, found.scale)}" if counts else "")))
     lines += by_reason((outcome.url, refusal) for outcome in found.outcomes for refusal in outcome.refusals)
     lines.append(
@@ -151,8 +151,9 @@ def duration(seconds: float) -> str:
 
 def _missing(names: Sequence[str]) -> str:
     some = ", ".join(map(file_name, names[:3])) + (", …" if len(names) > 3 else "")
-    return line("missing", f"{_files(len(names))}, served again once they are back or found elsewhere: {some}")
+    return line("missing", f"{files(len(names))}, served again once they are back or found elsewhere: {some}")
 
 
-def _files(number: int) -> str:
+def files(number: int) -> str:
+    """Return a number of files in words."""
     return f"{number:,} file{'' if number == 1 else 's'}"

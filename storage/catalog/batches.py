@@ -87,9 +87,15 @@ def is_open(session: Session, batch: str) -> bool:
     return session.scalar(select(Job.id).where(*unfinished).limit(1)) is not None
 
 
-def n_orders(session: Session, batch: str) -> int:
-    """Return how many jobs of a batch check the order of times: registering adds them."""
-    return session.scalar(select(func.count()).where(Job.batch == batch, Job.kind == ORDER)) or 0
+def n_registers(session: Session, batch: str) -> int:
+    """Return how many files a batch registers or registered: fewer than were queued where others took some over."""
+    return session.scalar(select(func.count()).where(Job.batch == batch, Job.kind == REGISTER)) or 0
+
+
+def n_unfinished_orders(session: Session, batch: str) -> int:
+    """Return how many checks of the order of times, which registering adds, are still to be done of a batch."""
+    unfinished = (Job.batch == batch, Job.kind == ORDER, Job.state.in_((QUEUED, RUNNING)))
+    return session.scalar(select(func.count()).where(*unfinished)) or 0
 
 
 def _grouped(values: Sequence[Any]) -> list[Sequence[Any]]:

@@ -33,6 +33,8 @@ class StoredFile(Base):
     pin: Mapped[str | None] = mapped_column(String(255))
     """What the store says of the version that was indexed."""
     nbytes: Mapped[int] = mapped_column(BigInteger)
+    beside_nbytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    """What the service stores beside an uploaded file, or is about to: it counts against the same quota."""
     sha256: Mapped[str | None] = mapped_column(String(64))
     uploader_id: Mapped[int | None] = mapped_column(index=True)
     """Against whose quota it counts; None for a registered file, and once it may be removed."""

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from storage.catalog.base import moment
 from storage.catalog.files import CHECKING, READY, REFUSED, UPLOADED, Datafile
-from storage.catalog.jobs import CANCELLED, CHECK, DONE, FAILED, LONG, PAUSED, QUEUED, RUNNING, Job
+from storage.catalog.jobs import CANCELLED, CHECK, DONE, FAILED, LONG, ORDER, PAUSED, QUEUED, RUNNING, Job
 from storage.errors import NotFound
 from storage.progress import Stopped
 
@@ -109,7 +109,7 @@ def finish(engine: Engine, lease: Lease, job_id: int, write: Callable[[Session, 
         Writes what came of it, with ``message`` and ``result`` of the job.
     """
     with Session(engine.execution_options(writes=True)) as session, session.begin():
-        job = _mine(session, lease, job_id)
+        job = mine(session, lease, job_id)
         write(session, job)
         job.state, job.progress = DONE, 1.0
         job.date_finished, job.worker, job.lease_until = moment(), None, None
@@ -118,7 +118,7 @@ def finish(engine: Engine, lease: Lease, job_id: int, write: Callable[[Session, 
 def try_later(engine: Engine, lease: Lease, job_id: int, reason: str) -> timedelta | None:
     """Put a job back, to be taken again after a delay that grows; return that, None if it was given up; raises Lost."""
     with Session(engine.execution_options(writes=True)) as session, session.begin():
-        job = _mine(session, lease, job_id)
+        job = mine(session, lease, job_id)
         if job.attempts >= MAX_ATTEMPTS:
             _end(session, job, FAILED, f"given up after {job.attempts} attempts: {reason}")
             return None
@@ -134,7 +134,7 @@ def put_back(engine: Engine, lease: Lease, job_id: int, reason: str) -> timedelt
     It is taken again after a delay that grows with how long it has waited, and is returned; raises Lost.
     """
     with Session(engine.execution_options(writes=True)) as session, session.begin():
-        job = _mine(session, lease, job_id)
+        job = mine(session, lease, job_id)
         waited: timedelta = moment() - job.date_created
         delay = min(max(waited / 4, SHORTEST_WAIT), LONGEST_DELAY)
         job.state, job.worker, job.lease_until = QUEUED, None, None
@@ -153,7 +153,15 @@ def release(engine: Engine, held: Iterable[Lease]) -> None:
 def fail(engine: Engine, lease: Lease, job_id: int, reason: str) -> None:
     """Give a job up; raises Lost."""
     with Session(engine.execution_options(writes=True)) as session, session.begin():
-        _end(session, _mine(session, lease, job_id), FAILED, reason)
+        _end(session, mine(session, lease, job_id), FAILED, reason)
+
+
+def mine(session: Session, lease: Lease, job_id: int) -> Job:
+    """Return a job that stays its holder's until the transaction ends; raises Lost where it is not any more."""
+    job = session.get(Job, job_id, with_for_update=True)
+    if job is None or job.worker != lease.worker or job.state != RUNNING:
+        raise Lost(f"job {job_id} is not {lease.worker}'s any more")
+    return job
 
 
 def cancel(session: Session, jobs: Iterable[Job]) -> list[Job]:
@@ -200,8 +208,9 @@ def listing(session: Session, states: Sequence[str], *, limit: int) -> tuple[lis
 
 
 def batch(session: Session, name: str) -> Sequence[Job]:
-    """Return the jobs of a batch, to be changed."""
-    return session.scalars(select(Job).where(Job.batch == name).with_for_update()).all()
+    """Return what was asked for as a batch, to be changed: not the checks that became due by it."""
+    asked = select(Job).where(Job.batch == name, Job.kind != ORDER)
+    return session.scalars(asked.order_by(Job.id).with_for_update()).all()
 
 
 def ended(session: Session, batch: str, known: Container[int]) -> list[Job]:
@@ -226,13 +235,6 @@ def begin_check(engine: Engine, datafile_id: int) -> None:
     with engine.execution_options(writes=True).begin() as connection:
         waiting = (Datafile.id == datafile_id, Datafile.state == UPLOADED)
         connection.execute(update(Datafile).where(*waiting).values(state=CHECKING))
-
-
-def _mine(session: Session, lease: Lease, job_id: int) -> Job:
-    job = session.get(Job, job_id, with_for_update=True)
-    if job is None or job.worker != lease.worker or job.state != RUNNING:
-        raise Lost(f"job {job_id} is not {lease.worker}'s any more")
-    return job
 
 
 def _end(session: Session, job: Job, state: str, reason: str) -> None:

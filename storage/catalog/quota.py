@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from storage.catalog.base import User
@@ -12,8 +12,8 @@ from storage.errors import QuotaExceeded
 
 
 def used_nbytes(session: Session, user_id: int) -> int:
-    """Return the bytes that a user's uploads take, with those that are reserved for uploads under way."""
-    stored = select(func.sum(StoredFile.nbytes)).where(StoredFile.uploader_id == user_id)
+    """Return the bytes that a user's uploads take with what is beside them, and those of uploads under way."""
+    stored = select(func.sum(StoredFile.nbytes + StoredFile.beside_nbytes)).where(StoredFile.uploader_id == user_id)
     reserved = select(func.sum(Upload.nbytes)).where(Upload.owner_id == user_id)
     return sum(int(session.scalar(one) or 0) for one in (stored, reserved))
 
@@ -35,3 +35,16 @@ def require_room(session: Session, user_id: int, nbytes: int, *, usual_nbytes: i
             asked=nbytes,
             limit=limit,
         )
+
+
+def reserve_beside(engine: Engine, file_id: int, nbytes: int, *, usual_nbytes: int) -> None:
+    """Count what is about to be stored beside an uploaded file; raises QuotaExceeded where its owner has no room.
+
+    A small file may imply much: arrays that are only told of in it, or the places of chunks that it does not have.
+    """
+    with Session(engine.execution_options(writes=True)) as session, session.begin():
+        file = session.get_one(StoredFile, file_id)
+        more = nbytes - file.beside_nbytes
+        if file.uploader_id is not None and more > 0:
+            require_room(session, file.uploader_id, more, usual_nbytes=usual_nbytes)
+        file.beside_nbytes = nbytes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -118,6 +118,7 @@ def register(
     progress: DatasetProgress = untold,
     *,
     batch: str | None = None,
+    require_wanted: Callable[[Session], object] = lambda session: None,
 ) -> Outcome:
     """Register one file, or bring up to date what the catalog says of it; repeating it does no harm.
 
@@ -131,12 +132,15 @@ def register(
         Is told how many chunks of which dataset are indexed.
     batch : str, optional
         Of the jobs that will check the order of long times.
+    require_wanted : callable
+        Is called in each transaction that writes, before rows of the file are locked, and raises Stopped where nothing
+        is to be written any more: what was given up or unregistered meanwhile does not come back.
 
     Raises
     ------
-    StoreAway, SandboxAway
+    StoreAway, SandboxAway, Stopped
     """
-    one = _One(store, engine, url, options, progress, batch)
+    one = _One(store, engine, url, options, progress, batch, require_wanted)
     try:
         try:
             return one.register()
@@ -165,6 +169,7 @@ class _One:
     told: Options
     progress: DatasetProgress
     batch: str | None
+    require_wanted: Callable[[Session], object]
 
     def register(self) -> Outcome:
         stat = file_sets.stat(self.store, self.url)
@@ -195,6 +200,7 @@ class _One:
         with Session(self.engine.execution_options(writes=True)) as session, session.begin():
             # First of all, as whoever ends such a job locks it before it locks rows of the file.
             orders.cancel(session, [self.url] if moved is None else [self.url, moved.name])
+            self.require_wanted(session)
             there = find.stored_file(session, self.url, locked=True)
             if there is not None and is_another(there, found.identity):
                 set_aside(session, there)
@@ -211,13 +217,14 @@ class _One:
             return False
         # Of a recording of several files one that holds samples may have been missing.
         missing = select(Datafile.id).where(Datafile.file_id == known.id, Datafile.state == MISSING)
-        if session.scalar(missing.limit(1)) is not None:
+        if session.scalar(missing.limit(1)) is not None or orders.forgotten(session, [known.name]):
             return False
         return all(_is_stored(self.store, key) for key in find.sidecars(session, known.id))
 
     def _retold(self, file_id: int, options: Options) -> Outcome:
         """Change whose a file's objects are and who may read them."""
         with Session(self.engine.execution_options(writes=True)) as session, session.begin():
+            self.require_wanted(session)
             file = session.get_one(StoredFile, file_id, with_for_update=True)
             file.options = options.as_json()
             record.retell(session, file, _owner_id(session, options.owner), options.safety_level or PRIVATE)

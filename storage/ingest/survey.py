@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from storage.catalog import batches
+from storage.catalog import batches, orders
 from storage.errors import NotStored, StorageError
 from storage.ingest.found import Refusal
 from storage.ingest.places import recordings_at, require_some, url_of
@@ -96,6 +96,8 @@ def to_do(store: ObjectStore, engine: Engine, files: Sequence[Listed], options: 
             and not known[one.name].is_missing
             and known[one.name].options == options.over(known[one.name].options).as_json()
         }
+        for url in orders.forgotten(session, list(same)):
+            del same[url]
         sidecars = batches.sidecars_of(session, list(same.values()))
     stored = store.find_all("sidecars") if same else set()
     unchanged = {url for url, id_ in same.items() if sidecars[id_] <= stored}

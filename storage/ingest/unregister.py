@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 from storage.catalog import find, leftovers, orders, queue, short_indices
 from storage.catalog.base import ACTIVE, ARCHIVED, new_guid, now
 from storage.catalog.files import Datafile, StoredFile
-from storage.catalog.jobs import PAUSED, QUEUED, REGISTER, RUNNING, Job
 from storage.catalog.models import TYPES
 from storage.ingest import record
 from storage.ingest.vanished import known_below
@@ -36,9 +35,7 @@ def unregister(engine: Engine, name: str) -> dict[str, int]:
     """
     with Session(engine.execution_options(writes=True)) as session, session.begin():
         # Jobs before rows of the file, as whoever ends a job locks them.
-        orders.cancel(session, [name])
-        waiting = (Job.kind == REGISTER, Job.subject == name, Job.state.in_((QUEUED, RUNNING, PAUSED)))
-        queue.cancel(session, session.scalars(select(Job).where(*waiting).order_by(Job.id).with_for_update()))
+        queue.cancel(session, orders.unfinished(session, [name]))
         file = find.stored_file(session, name, locked=True)
         if file is None:
             return {}

@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from storage.catalog import leftovers, queue, short_indices
+from storage.catalog import leftovers, queue, quota, short_indices
 from storage.catalog.base import ACTIVE, now
 from storage.catalog.files import READY, REFUSED, Datafile
 from storage.catalog.jobs import Job
-from storage.errors import FileChanged, NotOneArray, NotStored, Refused
+from storage.errors import FileChanged, NotOneArray, NotStored, QuotaExceeded, Refused
 from storage.ingest import sidecars
 from storage.ingest.found import Found
 from storage.ingest.record import Sidecar, datafile_columns
@@ -28,13 +28,15 @@ HASHING = 0.5
 """Share of the progress that hashing a file takes, where its hash is not known."""
 
 
-def check_upload(store: ObjectStore, engine: Engine, held: Held) -> Outcome:
+def check_upload(store: ObjectStore, engine: Engine, quota_nbytes: int, held: Held) -> Outcome:
     """Check the file of the datafile that a job is about; return what writes the result.
 
     Parameters
     ----------
     store : ObjectStore
     engine : Engine
+    quota_nbytes : int
+        What its owner may store, unless the catalog says otherwise.
     held : Held
 
     Raises
@@ -63,10 +65,11 @@ def check_upload(store: ObjectStore, engine: Engine, held: Held) -> Outcome:
 
         found = _checked(store, file.name, stat, called, tell)
         (array,) = found.arrays.values()
+        quota.reserve_beside(engine, file.id, sidecars.nbytes(found), usual_nbytes=quota_nbytes)
         sidecar = sidecars.put(store, engine, found, array.dataset)
     except NotOneArray as error:
         return _writes({"state": REFUSED, "reason": str(error), "format": error.format}, sha256, None)
-    except (Refused, FileChanged, NotStored) as error:
+    except (Refused, FileChanged, NotStored, QuotaExceeded) as error:
         return _writes({"state": REFUSED, "reason": str(error), "format": None}, sha256, None)
     columns = datafile_columns(array, found, sidecar) | {"source_path": array.source_path}
     del columns["name"]  # what its sender calls the file stays

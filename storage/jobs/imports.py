@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from storage.catalog import quota
 from storage.catalog.base import ACTIVE, PRIVATE, User, now
 from storage.catalog.files import Datafile
 from storage.catalog.jobs import Job
@@ -56,13 +57,15 @@ def _import_upload(store: ObjectStore, engine: Engine, quota_nbytes: int, held: 
         raise Refused("a file that it was to be imported with was deleted meanwhile")
     files = [Member(one.name, one.file.name, Stat(one.file.nbytes, one.file.pin or "")) for one in whole]
     if datafile.format in FORMATS:
-        return _register(store, engine, datafile, owner.username, held)
+        return _register(store, engine, datafile, owner.username, quota_nbytes, held)
     source = Source(datafile.format or "", files)
     whose = Owner(owner.id, PRIVATE, quota_nbytes)
     return _writes(convert.convert(store, engine, source, whose, held.tell), whose)
 
 
-def _register(store: ObjectStore, engine: Engine, datafile: Datafile, owner: str, held: Held) -> Outcome:
+def _register(
+    store: ObjectStore, engine: Engine, datafile: Datafile, owner: str, quota_nbytes: int, held: Held
+) -> Outcome:
     """Make objects of an uploaded HDF5 file, which stays as it is."""
     key, stat = datafile.file.name, Stat(datafile.file.nbytes, datafile.file.pin or "")
 
@@ -73,6 +76,7 @@ def _register(store: ObjectStore, engine: Engine, datafile: Datafile, owner: str
     nwb_session.without_subject(found)  # nobody was asked whether others may know whom it was recorded from
     if not found.objects:
         raise Refused("; ".join(f"{one.path}: {one.reason}" for one in found.refusals[:3]) or "nothing is in it")
+    quota.reserve_beside(engine, datafile.file_id, sidecars.nbytes(found), usual_nbytes=quota_nbytes)
     stored = {path: sidecars.put(store, engine, found, path) for path in {one.dataset for one in found.arrays.values()}}
     # Only what was deleted is imported again: what persons made of it went with it.
     options = register.Options(owner, PRIVATE, forget_corrections=True)

@@ -92,10 +92,8 @@ def _writes(
     number_of = {id_: number for number, id_ in enumerate(ids)}
 
     def write(session: Session, job: Job) -> None:
-        file = session.scalar(select(StoredFile).where(StoredFile.name == held.job.subject).with_for_update())
-        if file is None or file.pin != held.job.options["pin"]:
-            job.message = "overtaken: the file was changed"  # what was stored stays noted as leftover
-            return
+        # It is what it was: who registers, moves or unregisters a file gives its checks up in the same transaction.
+        file = session.scalars(select(StoredFile).where(StoredFile.name == held.job.subject).with_for_update()).one()
         before = set(find.sidecars(session, file.id))
         rows = _waiting(session, ids, locked=True)
         bad = [(row, faults[number_of[row.id]]) for row in rows if faults[number_of[row.id]] is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from sqlalchemy import Engine
@@ -30,6 +31,7 @@ def steps(
     progress: FileProgress = untold,
     *,
     quota_nbytes: int = USUAL_QUOTA_NBYTES,
+    show_subject: bool = False,
 ) -> dict[str, Step]:
     """Return what is done for each kind of job.
 
@@ -41,6 +43,8 @@ def steps(
         Is told, besides the catalog, how far the registering of a file is; first of all with 0 of 0 chunks.
     quota_nbytes : int
         What a user may store for whom the catalog says nothing else.
+    show_subject : bool
+        Whether what files say of the subject is told: as it is now, whatever it was when a job was queued.
     """
 
     def register_file(held: Held) -> Outcome:
@@ -51,8 +55,8 @@ def steps(
             progress(held.job.subject, path, n_indexed, n_chunks)
 
         tell("/", 0, 0)
-        options = Options.from_json(held.job.options)
-        outcome = register(store, engine, held.job.subject, options, tell, batch=held.job.batch)
+        job, options = held.job, replace(Options.from_json(held.job.options), show_subject=show_subject)
+        outcome = register(store, engine, job.subject, options, tell, batch=job.batch, require_wanted=held.require)
         if outcome.state == "waiting":
             raise NotYet(outcome.refusals[0].reason)
 
@@ -65,7 +69,7 @@ def steps(
 
     return {
         REGISTER: register_file,
-        CHECK: partial(check_upload, store, engine),
+        CHECK: partial(check_upload, store, engine, quota_nbytes),
         ORDER: partial(check_order, store, engine),
         IMPORT: partial(import_recording, store, engine, quota_nbytes),
     }

@@ -47,6 +47,10 @@ class Held:
         if self.lost.is_set():
             raise Lost(f"job {self.job.id} was taken away")
 
+    def require(self, session: Session) -> None:
+        """Require that it stays held until a transaction ends, for what is written before it is done; raises Lost."""
+        queue.mine(session, self.lease, self.job.id)
+
 
 Outcome = Callable[[Session, Job], None]
 """Writes what came of a job, in the transaction that ends it."""
@@ -148,8 +152,8 @@ class Worker:
                 log.exception("job %d, %s", job.id, job.subject)
                 reason = f"the service itself failed ({type(error).__name__}); its log says why"
                 queue.fail(self._engine, lease, job.id, reason)
-        except Lost as error:
-            log.warning("%s", error)
+        except Lost as error:  # as whoever cancelled or took it wanted
+            log.info("%s", error)
         except (OperationalError, InterfaceError) as error:  # its lease will end
             log.warning("job %d, %s: the catalog did not answer: %s", job.id, job.subject, error.orig)
         finally:

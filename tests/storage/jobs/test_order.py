@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import h5py
 import numpy as np
@@ -12,10 +13,15 @@ from sqlalchemy.orm import Session
 
 from app.job_commands import one_worker
 from storage.catalog.files import Datafile
-from storage.catalog.jobs import Job
+from storage.catalog.jobs import ORDER, Job
 from storage.catalog.uploads import Leftover
 from storage.ingest import sorted_times
+from storage.ingest.places import url_of
 from storage.ingest.sandbox.sandbox import sandbox
+from storage.ingest.unregister import unregister
+from storage.jobs.steps import steps
+from storage.jobs.worker import Worker
+from storage.uploads.tidy import find_stray
 from tests.archive import Archive
 
 N = sorted_times.AT_ONCE_NBYTES // 8 + 5000
@@ -127,6 +133,44 @@ class TestTimestamps:
         assert work(archive) == 3  # the check in vain, registering again, and the check of what is there now
         assert archive.fields(f"{IRREGULAR}/1")["t_start"]["data"] == 6
         assert {state for _, state in states(archive)} == {"ready"}
+
+    def test_a_file_that_is_changed_or_unregistered_while_it_is_checked_is_not_taken_for_sorted(
+        self, archive, tmp_path
+    ):
+        path, services = tmp_path / "long.nwb", archive.services
+        check = steps(services.store, services.engine)[ORDER]
+        changes = [
+            lambda: archive.register(write(path, TIMES[::-1])),
+            lambda: unregister(services.engine, url_of(str(path))),
+        ]
+        for change in changes:
+            archive.register(write(path))
+
+            def then_change(held, change=change):
+                outcome = check(held)
+                change()
+                return outcome
+
+            with Worker(services.engine, {ORDER: then_change}, lease=timedelta(seconds=60), bulk_places=1) as worker:
+                worker.do_next()
+            assert "ready" not in {state for name, state in states(archive) if name == "timestamps"}
+            assert [job for job in jobs(archive) if job[1] == "done"] == []
+        assert find_stray(services.store, services.engine)[0] == []
+
+    def test_what_others_have_by_index_stays_theirs_when_the_times_are_refused(self, archive, tmp_path):
+        archive.register(write(tmp_path / "long.nwb"))
+        work(archive)
+        times = archive.fields(f"{IRREGULAR}/1")["times"]["data"]
+        archive.add_user("anne")
+        anne = archive.logged_in("anne")
+        rate = {"sampling_rate": {"data": 1, "units": "kHz"}, "t_start": {"data": 0, "units": "s"}}
+        made = anne.post("/electrophysiology/analogsignal/", json={"name": "mine", "signal": {"data": times}, **rate})
+        assert made.status_code == 201, made.text
+        archive.register(write(tmp_path / "long.nwb", TIMES[::-1]))
+        work(archive)
+        archive.error(f"{IRREGULAR}/1", 404)
+        assert archive.fields(f"{times}/info/")["state"] == "ready"
+        assert archive.values(f"{times}?end_index=2") == TIMES[::-1][:2].tolist()
 
     def test_what_the_sandbox_cannot_check_is_refused_with_its_reason(self, archive, tmp_path, monkeypatch):
         archive.register(write(tmp_path / "long.nwb"))
