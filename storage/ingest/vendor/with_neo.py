@@ -15,11 +15,11 @@ from storage.calibration import Calibration
 from storage.errors import Refused
 from storage.ingest.vendor.telling import Columns, Recording, Run, grouped
 
-SKIPPED = {
-    "segments", "file_origin", "signals", "spikes", "events", "__array_annotations__", "name", "rec_datetime",
-    "stream_id", "abf_version",
+TECHNICAL = {
+    "format_version", "format_ver", "header_version", "neuroexplorer_version", "plexon_version", "system_id",
+    "avail_file_set", "avail_nsx", "avail_nev", "nsx", "rec_pauses", "role", "sweep_number",
 }  # fmt: skip
-"""What Neo says of every part for its own use."""
+"""What is told of that which Neo says of files. All else may be about a person, as names and comments are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def moment(said: Any) -> datetime | None:
 
 
 def _said(told: Any) -> dict[str, Any]:
-    return {name: value for name, value in told.items() if name not in SKIPPED}
+    return {name: value for name, value in told.items() if name in TECHNICAL}
 
 
 def _channels(reading: Reading, stream: int) -> list[Channel]:

@@ -26,6 +26,21 @@ def test_numbers_become_units_as_the_specification_says():
     assert block.fields["filedatetime"] == datetime(2000, 7, 13, 12, 5, 48, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("recording", "equipment"),
+    [
+        (b"Startdate 02-MAR-2002 PSG-1234/2002 Anne_Nurse Telemetry03", "Telemetry03"),
+        (b"Startdate X X X X", None),
+        (b"night of Harry Haagse at home", None),
+    ],
+)
+def test_of_what_is_said_of_a_recording_only_its_equipment_is_told(recording, equipment):
+    content = edf([("A", "uV", np.arange(100), 100)], recording=recording)
+    told = read("EDF", {"a.edf": content}, "a.edf").of("block")[0].fields["annotations"]
+    assert told.get("equipment") == equipment
+    assert "1234" not in str(told) and "Nurse" not in str(told) and "Haagse" not in str(told)
+
+
 def test_signals_of_one_rate_unit_and_offset_stand_together_and_others_alone():
     ramp = np.arange(100)
     content = edf(
