@@ -124,7 +124,11 @@ class Recording:
 
     def signals(self, segment: str, run: Run, every: Sequence[Columns]) -> None:
         """Tell of signals of one run: their samples are read once."""
-        require_axis(run.sampling_rate, run.t_start)
+        try:
+            require_axis(run.sampling_rate, run.t_start)
+        except Refused as error:
+            self.target.refuse(f"{segment} {', '.join(one.name for one in every)}", str(error))
+            return
         dtype = run.dtype.newbyteorder("<")
         paths = [self._path(segment, "signal") for _ in every]
         for path, one in zip(paths, every, strict=True):
