@@ -11,6 +11,7 @@ import numpy as np
 
 from storage.errors import Refused
 from storage.ingest.formats.attributes import plain, text
+from storage.ingest.formats.members import opened
 from storage.ingest.found import as_path, identity
 
 MAX_DEPTH = 64
@@ -121,7 +122,7 @@ def dataset_in(group: h5py.Group, name: str) -> h5py.Dataset | None:
         return None
     if isinstance(link, h5py.ExternalLink):
         raise Refused(lies_in(as_path(link.filename), f"its {name}"))
-    found = group.get(name)
+    found = opened(group, name)
     return found if isinstance(found, h5py.Dataset) else None
 
 
@@ -129,10 +130,7 @@ def datasets_in(group: h5py.Group) -> Iterator[h5py.Dataset]:
     """Yield the datasets that lie in a group itself, of those that can be opened."""
     for name in group:
         if isinstance(group.get(name, getlink=True), h5py.HardLink):
-            try:
-                found = group.get(name)
-            except (KeyError, RuntimeError, OSError):
-                continue
+            found = opened(group, name)
             if isinstance(found, h5py.Dataset):
                 yield found
 
@@ -141,7 +139,7 @@ def group_in(group: h5py.Group, name: str) -> h5py.Group | None:
     """Return a group of a group, also by a link within the file; None where there is none."""
     if not isinstance(group.get(name, getlink=True), h5py.HardLink | h5py.SoftLink):
         return None
-    found = group.get(name)
+    found = opened(group, name)
     return found if isinstance(found, h5py.Group) else None
 
 
