@@ -148,12 +148,13 @@ def lies_in(file_name: str, what: str = "its data") -> str:
     return f"{what} lie in {file_name}, which this file links to; register that file"
 
 
-def texts(group: h5py.Group, *names: str) -> dict[str, Any]:
-    """Return those attributes and scalar text datasets that a group has."""
+def texts(group: h5py.Group | h5py.Dataset, *names: str) -> dict[str, Any]:
+    """Return those attributes and, of a group, scalar text datasets that it has."""
     found: dict[str, Any] = {}
     for name in names:
         value = group.attrs.get(name)
-        if value is None and isinstance(group.get(name, getlink=True), h5py.HardLink):
+        is_group = value is None and isinstance(group, h5py.Group)
+        if is_group and isinstance(group.get(name, getlink=True), h5py.HardLink):
             dataset = dataset_in(group, name)
             value = dataset[()] if dataset is not None and dataset.shape == () else None
         said = plain(value)
