@@ -212,5 +212,8 @@ def _tell_events(recording: Recording, reading: Reading, segments: Sequence[str]
                 continue
             times = np.asarray(reader.rescale_event_timestamp(stamps, "float64", number), np.float64)
             if durations is not None:
-                durations = np.asarray(reader.rescale_epoch_duration(np.asarray(durations), "float64", number))
+                durations = np.asarray(durations)
+                if durations.dtype.kind == "u":  # of an end before its beginning, neo has a huge one
+                    durations = durations.view(durations.dtype.str.replace("u", "i"))
+                durations = np.asarray(reader.rescale_epoch_duration(durations, "float64", number))
             recording.events(segment, str(row["name"]), times, [str(label) for label in labels], durations)

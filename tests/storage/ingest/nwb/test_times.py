@@ -128,6 +128,51 @@ def test_rows_without_a_start_are_listed_and_the_others_served(archive, register
     assert array(archive, trials["times"]).tolist() == [1, 3] and texts(archive, trials["labels"]) == ["2", "0"]
 
 
+def test_rows_that_end_before_they_begin_are_listed_and_the_others_served(archive, registered):
+    made = session()
+    made.add_trial_column("side", "which")
+    for start, stop, side in (
+        (1.0, 0.5, "a"),
+        (2.0, 2.0, "b"),
+        (3.0, np.nan, "c"),
+        (np.nan, 1.0, "d"),
+        (5.0, 6.0, "e"),
+    ):
+        made.add_trial(start_time=start, stop_time=stop, side=side)
+    told = registered(made, complete=False).refusals
+    assert [one.reason for one in told] == [
+        "1 of its 5 moments have no time; the first is number 3, counted from 0. The others are served",
+        "1 of its 5 moments end before they begin; the first is number 0, counted from 0. The others are served",
+    ]
+    (trials,) = objects(archive, "epocharray")
+    assert array(archive, trials["times"]).tolist() == [2, 3, 5] and trials["annotations"]["side"] == ["b", "c", "e"]
+    assert archive.values(trials["durations"]["data"]) == [0, None, 1] and texts(archive, trials["labels"]) == list(
+        "124"
+    )
+
+
+def test_sorted_rows_of_which_one_ends_before_it_begins(archive, registered):
+    made = session()
+    for start, stop in ((1.0, 2.0), (2.0, 1.0), (3.0, 4.0)):
+        made.add_trial(start_time=start, stop_time=stop)
+    (told,) = registered(made, complete=False).refusals
+    assert told.reason.startswith("1 of its 3 moments end before they begin; the first is number 1")
+    (trials,) = objects(archive, "epocharray")
+    assert array(archive, trials["times"]).tolist() == [1, 3] and array(archive, trials["durations"]).tolist() == [1, 1]
+
+
+def test_columns_of_times_that_say_nothing_of_themselves_are_events(archive, tmp_path):
+    made = session()
+    made.add_trial_column("go_time", "when to go")
+    made.add_trial(start_time=1.0, stop_time=2.0, go_time=1.5)
+    path = write(made, tmp_path / "x.nwb")
+    with h5py.File(path, "r+") as file:
+        del file["intervals/trials/go_time"].attrs["description"]
+    assert archive.register(path).refusals == []
+    (go,) = objects(archive, "eventarray")
+    assert array(archive, go["times"]).tolist() == [1.5] and "description" not in go["annotations"]
+
+
 def test_long_columns_are_arrays_beside_the_epochs(archive, registered):
     made = session()
     table = TimeIntervals(name="many", description="many")

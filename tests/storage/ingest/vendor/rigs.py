@@ -184,8 +184,8 @@ TRC_ZONES = (
 )  # fmt: skip
 
 
-def trc(samples, *, surname="", firstname="", rate_hz=100):
-    """A file of Micromed, version 4: microvolts, samples × channels, of a patient."""
+def trc(samples, *, surname="", firstname="", rate_hz=100, epochs=()):
+    """A file of Micromed, version 4: microvolts, samples × channels, of a patient; epochs are (label, start, stop)."""
     n_channels = samples.shape[1]
     head = bytearray(8192)
     head[:106] = (
@@ -196,9 +196,11 @@ def trc(samples, *, surname="", firstname="", rate_hz=100):
     _put(head, 128, "6b", 1, 2, 115, 3, 4, 5)
     _put(head, 138, "IHHHH", len(head), n_channels, 2 * n_channels, rate_hz, 2)
     head[175] = 4
-    places = {"ORDER": 1024, "LABCOD": 2048, "TRONCA": 7000}
+    places = {"ORDER": 1024, "LABCOD": 2048, "TRONCA": 7000, "EVENT A": 7200}
     for number, zone in enumerate(TRC_ZONES):
-        _put(head, 176 + 16 * number, "8sII", zone.encode().ljust(8), places.get(zone, 7100), 0)
+        nbytes = 12 * len(epochs) if zone == "EVENT A" else 0
+        _put(head, 176 + 16 * number, "8sII", zone.encode().ljust(8), places.get(zone, 7100), nbytes)
+    _put(head, 7200, f"{3 * len(epochs)}I", *(number for epoch in epochs for number in epoch))
     _put(head, 1024, f"{n_channels}H", *range(n_channels))
     for number in range(n_channels):
         name, ground = f"EEG{number}".encode(), b"G2"

@@ -162,6 +162,16 @@ class TestIgor:
             read("Igor", {"a.ibw": rigs.ibw(SAMPLES[:, 0], time_unit="m")}, "a.ibw")
 
 
+class TestMicromed:
+    def test_epochs_that_end_before_they_begin_are_left_out_and_told(self):
+        content = rigs.trc(SAMPLES[:400, :2], epochs=[(7, 100, 150), (8, 200, 150), (9, 50, 50)])
+        recorded = read("Micromed", {"a.trc": content}, "a.trc")
+        assert recorded.events("epocharray") == {("/segment_0", "Event A"): [(0.5, "9"), (1.0, "7")]}
+        assert recorded.stored(recorded.of("epocharray")[0].arrays["durations"]).tolist() == [0, 0.5]
+        reason = "1 of its 3 moments have no time, or end before they begin"
+        assert recorded.refusals == [("/segment_0/epochs_0", reason)]
+
+
 class TestPersons:
     """Whoever imports publishes recordings, not who they are of."""
 
