@@ -52,7 +52,8 @@ def test_trials_are_epochs_with_their_columns_in_parallel(archive, registered):
     assert len(segment["epocharray_set"]) == 1 and len(segment["eventarray_set"]) == 2
 
 
-def test_a_damaged_column_is_listed_and_the_others_told(archive, tmp_path):
+@pytest.mark.parametrize(("row", "end"), [(1, 99), (2, 7), (0, 5)])
+def test_a_damaged_column_is_listed_and_the_others_told(archive, tmp_path, row, end):
     made = session()
     made.add_trial_column("licks", "how many", index=True)
     made.add_trial_column("side", "which")
@@ -60,7 +61,7 @@ def test_a_damaged_column_is_listed_and_the_others_told(archive, tmp_path):
         made.add_trial(start_time=start, stop_time=9.0, licks=[1, 2], side="left")
     path = write(made, tmp_path / "x.nwb")
     with h5py.File(path, "r+") as file:
-        file["intervals/trials/licks_index"][1] = 99
+        file["intervals/trials/licks_index"][row] = end
     assert reasons(archive.register(path)) == {"/intervals/trials/licks": "its licks_index does not rise from 0 to 6"}
     (trials,) = objects(archive, "epocharray")
     assert trials["annotations"]["side"] == ["left"] * 3 and array(archive, trials["times"]).tolist() == STARTS
@@ -223,6 +224,15 @@ def test_a_series_of_intervals_is_epochs_labelled_by_kind(archive, registered):
     assert array(archive, found["durations"]).tolist() == [1.5, 3.5, 1]
     assert texts(archive, found["labels"]) == ["1", "2", "1"]
     assert found["annotations"]["left_out"] == "2 starts or ends without the other"
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
+def test_a_series_of_intervals_of_which_one_has_no_time_is_refused(archive, registered, odd):
+    made = session()
+    made.add_acquisition(IntervalSeries(name="stimuli", data=np.array([1, -1], "i1"), timestamps=[0.5, odd]))
+    outcome = registered(made, complete=False)
+    assert reasons(outcome) == {"/acquisition/stimuli": "some of its timestamps are not numbers"}
+    assert objects(archive, "epocharray") == []
 
 
 def test_tables_of_events(archive, registered):

@@ -91,6 +91,19 @@ def test_a_pause_begins_a_segment():
     assert recorded.events() == {("/segment_1", "annotations"): [(60.75, "again")]}
 
 
+def test_what_is_noted_when_a_stretch_begins_belongs_to_that_alone():
+    notes = [b"+0\x14\x14\0+0\x14first\x14\0", b"+60.5\x14\x14\0+60.5\x14again\x14\0"]
+    content = edf([("A", "uV", np.arange(200), 100)], annotations=notes, plus="EDF+D")
+    events = read("EDF", {"a.edf": content}, "a.edf").events()
+    assert events == {("/segment_0", "annotations"): [(0, "first")], ("/segment_1", "annotations"): [(60.5, "again")]}
+
+
+@pytest.mark.parametrize(("year", "expected"), [(b"85", 1985), (b"99", 1999), (b"00", 2000), (b"84", 2084)])
+def test_years_are_of_the_century_that_the_specification_says(year, expected):
+    content = edf([("A", "uV", np.arange(100), 100)], date=b"13.07." + year)
+    assert read("EDF", {"a.edf": content}, "a.edf").of("block")[0].fields["filedatetime"].year == expected
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
