@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validates_schema
@@ -17,6 +18,8 @@ from storage.units import hertz, require_unit, seconds
 MAX_ARRAYS = 1000
 MAX_CHANNELS = 65_536
 MAX_TEXT = 1000
+MAX_TOLD = 50
+"""Of what is wrong with a mapping file: more is only counted."""
 AXES = ("0", "1")
 
 SIGNAL = ("units", "calibration", "channel_names")
@@ -42,7 +45,8 @@ def load(content: bytes) -> dict[str, Any]:
     Raises
     ------
     ValidationError
-        Saying everything that is wrong with it: its messages are a list of sentences, each with its place.
+        Saying everything that is wrong with it, as far as that can be read: its messages are a list of sentences, each
+        with its place.
     """
     told = yaml_text.load(content)
     if not isinstance(told, dict):
@@ -50,7 +54,9 @@ def load(content: bytes) -> dict[str, Any]:
     try:
         found: dict[str, Any] = MappingSchema().load(told)
     except ValidationError as error:
-        raise ValidationError([f"{place}: {message}" for place, message in _flat(error.messages, "")]) from error
+        wrong = [f"{place}: {message}" for place, message in _flat(error.messages, "")]
+        more = [f"the file: {len(wrong) - MAX_TOLD} more things in it are wrong"] if len(wrong) > MAX_TOLD else []
+        raise ValidationError(wrong[:MAX_TOLD] + more) from error
     return found
 
 
@@ -184,8 +190,9 @@ class StrictSchema(Schema):
 
     def handle_error(self, error: ValidationError, data: Any, *, many: bool, **kwargs: Any) -> None:
         """Say of each key that is not known which one is like it."""
-        for key, messages in (error.messages if isinstance(error.messages, dict) else {}).items():
-            near = get_close_matches(str(key), self.fields, 1)
+        told = error.messages if isinstance(error.messages, dict) else {}
+        for key, messages in islice(told.items(), MAX_TOLD):
+            near = get_close_matches(str(key)[:MAX_TEXT], self.fields, 1)
             if messages == [self.error_messages["unknown"]] and near:
                 error.messages[key] = [f"is no key here; did you mean {near[0]}?"]
 

@@ -161,3 +161,9 @@ def test_a_billion_laughs_are_none():
 def test_more_arrays_than_anyone_writes_are_refused():
     one = "  - {dataset: /a, type: eventarray}\n"
     assert "is a list of 1001 arrays" in wrong("arrays:\n" + one * 1001)[0]
+
+
+def test_of_thousands_of_wrong_keys_the_first_are_told_and_the_others_counted():
+    told = wrong("{" + ", ".join(f"k{number}: 1" for number in range(20_000)) + "}")
+    assert len(told) == mapping_files.MAX_TOLD + 1
+    assert told[-1] == "the file: 19951 more things in it are wrong"  # arrays are missing, too

@@ -120,9 +120,19 @@ def _named(group: h5py.Group, name: str) -> Iterator[tuple[str, tuple[str, ...]]
     if not WILDCARD.search(name):
         yield name, ()
         return
-    pieces = re.split(r"([*?])", name)
-    pattern = re.compile("".join({"*": "(.*)", "?": "(.)"}.get(piece, re.escape(piece)) for piece in pieces), re.DOTALL)
+    pattern = _backwards(name)
     for here in group:
-        found = pattern.fullmatch(here)
+        found = pattern.fullmatch(here[::-1])
         if found is not None:
-            yield here, found.groups()
+            yield here, tuple(word[::-1] for word in reversed(found.groups()))
+
+
+def _backwards(name: str) -> re.Pattern[str]:
+    """Return what names with wildcards mean, read from their end.
+
+    So each ``*`` takes as much as it can, the first one first, although no place for what follows it is tried twice.
+    """
+    parts = ["".join("(.)" if one == "?" else re.escape(one) for one in part) for part in name[::-1].split("*")]
+    first, *between = parts
+    last = f"(.*){between.pop()}" if between else ""
+    return re.compile(first + "".join(f"(?>(.*?){part})" for part in between) + last, re.DOTALL)

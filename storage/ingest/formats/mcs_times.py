@@ -46,6 +46,8 @@ def add_events(recording: Recording, stream: h5py.Group) -> None:
             if data.ndim != 2 or data.shape[0] != 2:
                 raise Refused(f"it has the shape {data.shape}, not a row of times and one of durations")
             moments, durations = time_arrays.values_of(data)
+            if np.less(durations, 0).any():
+                raise Refused("some of its durations are negative")
             times = time_arrays.make_times(recording.found, path, moments, TICK.unit)
             arrays = {"times": times.path}
             if durations.any():

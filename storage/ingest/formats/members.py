@@ -38,14 +38,22 @@ def members(group: h5py.Group) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]
     for name in group:
         try:
             found = _member(group, name)
-        except (Refused, KeyError, RuntimeError, OSError):
+        except Refused:
             continue
         if isinstance(found, h5py.Group | h5py.Dataset):
             yield name, found
+
+
+def opened(group: h5py.Group, name: str) -> object:
+    """Return what a link within the file leads to; None where that is nothing that can be opened."""
+    try:
+        return group.get(name)
+    except (KeyError, RuntimeError, OSError, ValueError):  # as where a link leads to itself
+        return None
 
 
 def _member(group: h5py.Group, name: str) -> object:
     link = group.get(name, getlink=True)
     if isinstance(link, h5py.ExternalLink):
         raise Refused(f"its {name} lies in another file ({link.filename!r}); register that")
-    return None if link is None else group.get(name)
+    return None if link is None else opened(group, name)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import h5py
+import numpy as np
 
 from storage.errors import Refused
 from storage.ingest.formats import nix_arrays, nix_tags, time_arrays
@@ -247,6 +248,8 @@ def _add_moments(block: _Block, tag: h5py.Group, path: str, parents: dict[str, s
         data = data_array(extents).data
         told = clock(text_of(extents, "unit")) or Clock(times.unit)
         durations = told.times(time_arrays.values_of(data))
+        if np.less(durations, 0).any():
+            raise Refused("some of its durations are negative")
         arrays["durations"] = nix_tags.add_beside(found, f"{path}#durations", times, durations, told.unit, "durations")
     section = block.section_of(tag)
     annotations = _in_order({**section.annotations, **block.metadata.plain(tag, path)}, times)

@@ -65,6 +65,8 @@ def add_tag(found: Found, tag: h5py.Group, path: str, metadata: Metadata, parent
     fields["annotations"] = {**metadata.of(tag, path), **_of_references(tag)}
     if extent is not None and extent.size:
         fields["duration"] = place.clock.time(_number(time_arrays.values_of(extent), place, "extent"))
+        if fields["duration"] < 0:
+            raise Refused(f"its extent is {fields['duration']} {place.clock.unit}: it ends before it begins")
         fields["duration_units"] = place.clock.unit
     found.objects.append(FoundObject("epoch" if "duration" in fields else "event", path, fields, parents))
 

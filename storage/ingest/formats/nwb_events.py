@@ -62,21 +62,27 @@ def add(found: Found, moments: Moments) -> None:
 def _sorted(found: Found, moments: Moments) -> tuple[str, NDArray[np.int64] | None]:
     """Add sorted times, and tell which moments they are of; None where they are all of them, as the file has them."""
     times = moments.times
+    is_backward = np.zeros(len(times), bool) if moments.durations is None else moments.durations < 0
     if isinstance(times, h5py.Dataset):
         path, (fault,) = found.describe_times(times)
-        if fault is None:
+        if fault is None and not is_backward.any():
             return found.whole(path, path.lstrip("/"), "s"), None
         if len(times) > MAX_SORTED:
-            raise Refused(f"{fault}; there are too many to store a sorted copy")
+            raise Refused(f"{fault or 'some end before they begin'}; there are too many to store a sorted copy")
         times = times[()]
-    finite = np.flatnonzero(np.isfinite(times))
-    if len(finite) < len(times):
-        first = int(np.flatnonzero(~np.isfinite(times))[0])
-        reason = f"{len(times) - len(finite)} of its {len(times)} moments have no time; the first is number {first}"
-        found.refusals.append(Refusal(moments.place, f"{reason}, counted from 0. The others are served"))
-    order = finite[np.argsort(times[finite], kind="stable")]
+    is_nowhere = ~np.isfinite(times)
+    _tell_left_out(found, moments.place, is_nowhere, "have no time")
+    _tell_left_out(found, moments.place, is_backward & ~is_nowhere, "end before they begin")
+    kept = np.flatnonzero(~is_nowhere & ~is_backward)
+    order = kept[np.argsort(times[kept], kind="stable")]
     path = found.make_times(f"{moments.place}#times", times[order])
     return found.whole(path, path.lstrip("/"), "s"), order
+
+
+def _tell_left_out(found: Found, place: str, rows: NDArray[np.bool_], why: str) -> None:
+    if rows.any():
+        which = f"{np.count_nonzero(rows)} of its {len(rows)} moments {why}; the first is number {rows.argmax()}"
+        found.refusals.append(Refusal(place, f"{which}, counted from 0. The others are served"))
 
 
 def _labels(found: Found, moments: Moments, order: NDArray[np.int64] | None) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from storage.errors import Refused
 from storage.ingest.formats.attributes import plain, text
+from storage.ingest.formats.members import opened
 from storage.ingest.found import as_path, identity
 
 MAX_DEPTH = 64
@@ -122,7 +123,7 @@ def dataset_in(group: h5py.Group, name: str) -> h5py.Dataset | None:
         return None
     if isinstance(link, h5py.ExternalLink):
         raise Refused(lies_in(as_path(link.filename), f"its {name}"))
-    found = group.get(name)
+    found = opened(group, name)
     return found if isinstance(found, h5py.Dataset) else None
 
 
@@ -140,7 +141,7 @@ def group_in(group: h5py.Group, name: str) -> h5py.Group | None:
     """Return a group of a group, also by a link within the file; None where there is none."""
     if not isinstance(group.get(name, getlink=True), h5py.HardLink | h5py.SoftLink):
         return None
-    found = group.get(name)
+    found = opened(group, name)
     return found if isinstance(found, h5py.Group) else None
 
 
@@ -149,12 +150,13 @@ def lies_in(file_name: str, what: str = "its data") -> str:
     return f"{what} lie in {file_name}, which this file links to; register that file"
 
 
-def texts(group: h5py.Group, *names: str) -> dict[str, Any]:
-    """Return those attributes and scalar text datasets that a group has."""
+def texts(group: h5py.Group | h5py.Dataset, *names: str) -> dict[str, Any]:
+    """Return those attributes and, of a group, scalar text datasets that it has."""
     found: dict[str, Any] = {}
     for name in names:
         value = group.attrs.get(name)
-        if value is None and isinstance(group.get(name, getlink=True), h5py.HardLink):
+        is_group = value is None and isinstance(group, h5py.Group)
+        if is_group and isinstance(group.get(name, getlink=True), h5py.HardLink):
             dataset = dataset_in(group, name)
             value = dataset[()] if dataset is not None and dataset.shape == () else None
         said = plain(value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+from collections.abc import Callable
 from typing import Any
 
 from storage.errors import Refused
@@ -37,23 +38,33 @@ def inspect(files: FileSet, name: str) -> Found:
     found = Found()
     version = {"gui_version": str(told["GUI version"])} if "GUI version" in told else {}
     add_session(found, name, {"format": "Open Ephys binary", **version}, None)
-    for one in told.get("continuous", []):
-        folder = _folder(one)
-        with found.refusing(f"/continuous/{folder}"):
-            _add_continuous(found, files, folder, one)
-    for one in told.get("events", []):
-        folder = _folder(one)
-        with found.refusing(f"/events/{folder}"):
-            add_events(found, files, f"events/{folder}", one)
-    for one in told.get("spikes", []):
-        with found.refusing(f"/spikes/{_folder(one)}"):
-            raise Refused("spikes of Open Ephys are not served yet")
+    _add_each(found, told, "continuous", lambda folder, one: _add_continuous(found, files, folder, one))
+    _add_each(found, told, "events", lambda folder, one: add_events(found, files, f"events/{folder}", one))
+    _add_each(found, told, "spikes", _refuse_spikes)
+    if found.refusals and not found.arrays:
+        found.objects.clear()
     return found
+
+
+def _add_each(found: Found, told: dict[str, Any], kind: str, add: Callable[[str, dict[str, Any]], None]) -> None:
+    """Add all streams of a kind, each by its folder; what is wrong with one leaves that out."""
+    with found.refusing(f"/{kind}"):
+        if not isinstance(told.get(kind, []), list):
+            raise Refused(f"its structure.oebin has no list of {kind}")
+        for number, one in enumerate(told.get(kind, [])):
+            with found.refusing(f"/{kind}[{number}]"):
+                folder = _folder(one)
+                with found.refusing(f"/{kind}/{folder}"):
+                    add(folder, one)
+
+
+def _refuse_spikes(_: str, __: dict[str, Any]) -> None:
+    raise Refused("spikes of Open Ephys are not served yet")
 
 
 def _folder(told: Any) -> str:
     """Return the folder of a stream, which its text calls by a path that ends in a slash."""
-    said = told.get("folder_name") or told.get("folder") or ""
+    said = (told.get("folder_name") or told.get("folder") or "") if isinstance(told, dict) else ""
     folder = posixpath.normpath(str(said).replace("\\", "/")).strip("/")
     if folder in ("", ".") or folder.startswith(".."):
         raise Refused("its structure.oebin tells of a stream without a folder")

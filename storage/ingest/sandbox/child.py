@@ -80,6 +80,11 @@ def work(channel: Channel, task: dict[str, Any], beginning: bytes, limits: Limit
         channel.send({"refused": findings.cleaned(str(error), limits.reason_length)})
     except MemoryError:
         channel.send({"refused": "parsing it needs more memory than is allowed"})
+    except Closed:
+        raise
+    except Exception as error:  # what libhdf5 raises for damaged files is anything
+        said = f"it cannot be read: it is damaged, or not as its format says ({type(error).__name__}: {error})"
+        channel.send({"refused": findings.cleaned(said, limits.reason_length)})
 
 
 def _found(content: BinaryIO, task: dict[str, Any], progress: Telling) -> Found:

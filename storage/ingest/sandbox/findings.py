@@ -110,7 +110,7 @@ def _keep_objects(found: Found, kept: Found, limits: Limits) -> None:
             continue
         if (one.type_name, one.source_path) in there:
             kept.refusals.append(Refusal(one.source_path, "another has the same path, as far as it can be written"))
-        elif _stands(kept, one.source_path, partial(_keep_object, kept, one, limits)):
+        elif _stands(kept, one.source_path, partial(_keep_sound_object, kept, one, limits)):
             there.add((one.type_name, one.source_path))
 
 
@@ -125,8 +125,14 @@ def _leave_out_remains(found: Found, kept: Found) -> None:
     kept.blocks = {path: blocks for path, blocks in kept.blocks.items() if path in datasets}
 
 
+def _keep_sound_object(kept: Found, one: FoundObject, limits: Limits) -> None:
+    sound.require_arrays(one.arrays, kept)
+    _keep_object(kept, one, limits)
+
+
 def _keep_object(kept: Found, one: FoundObject, limits: Limits) -> None:
     sound.require_name(one.source_path, "path", limits)
+    sound.require_fields(one.fields)
     noted = {name: path for name, path in one.noted.items() if path in kept.arrays}
     fit_one = replace(one, fields={name: _plain(value, limits) for name, value in one.fields.items()}, noted=noted)
     if len(orjson.dumps(_object(fit_one))) > limits.message_nbytes:

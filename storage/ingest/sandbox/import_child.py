@@ -87,9 +87,19 @@ class Telling:
     def __init__(self, channel: Channel, limits: Limits) -> None:
         self._channel, self._limits = channel, limits
         self._told = 0.0
+        self._kept: set[tuple[str, str]] = set()
+        self._missing: dict[str, int] = {}
+        self._n_arrays = self._n_refused = 0
 
     def add_array(self, array: NewArray) -> None:
-        """Send the form of an array."""
+        """Send the form of an array; raises Refused where there are too many of them."""
+        self._n_arrays += 1
+        if array.shape[0]:
+            self._missing[array.source_path] = array.shape[0]
+        if self._n_arrays > self._limits.items or len(self._missing) > self._limits.open_arrays:
+            raise Refused(
+                f"it has more than {self._limits.items} arrays, or {self._limits.open_arrays} beside each other"
+            )
         told = Description(array.dtype, array.shape, bytes(array.dtype.itemsize))
         found = FoundArray(
             array.source_path,
@@ -104,15 +114,33 @@ class Telling:
 
     def add_rows(self, source_path: str, rows: NDArray[Any]) -> None:
         """Send the next rows of an array."""
-        if len(rows):
-            findings.send_samples(self._channel, source_path, rows)
+        if not len(rows):
+            return
+        findings.send_samples(self._channel, source_path, rows)
+        self._missing[source_path] -= len(rows)
+        if not self._missing[source_path]:
+            del self._missing[source_path]
 
     def add_object(self, one: FoundObject) -> None:
-        """Send an object."""
-        findings.send_object(self._channel, one, self._limits)
+        """Send an object, unless the parent would not take it, or what that object belongs to."""
+        if not one.parent_keys() <= self._kept:
+            return
+        if len(self._kept) >= self._limits.items:
+            raise Refused(f"it has more than {self._limits.items} objects")
+        try:
+            findings.send_object(self._channel, one, self._limits)
+        except Refused as error:
+            self.refuse(one.source_path, str(error))
+        else:
+            self._kept.add((one.type_name, one.source_path))
 
     def refuse(self, path: str, reason: str) -> None:
-        """Send why a part is left out."""
+        """Send why a part is left out, of as many parts as the parent takes."""
+        self._n_refused += 1
+        if self._n_refused > self._limits.refusals:
+            return
+        if self._n_refused == self._limits.refusals:
+            path, reason = "/", "there is more that cannot be served"
         said = [findings.cleaned(text, self._limits.label_length) for text in (path, reason)]
         self._channel.send({"refusal": said})
 

@@ -1,9 +1,12 @@
-"""What must be true of a dataset, an array and a name, whoever says it: asked by the child, and again by the parent."""
+"""What must be true of what was found, whoever says it: asked by the child, and again by the parent."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from datetime import datetime
 from math import isfinite, prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +17,18 @@ from storage.hdf5.chunk_index import MISSING, grid_of
 from storage.hdf5.file import Description
 from storage.hdf5.filters import GROWS_TO_AT_MOST, UnknownFilter, require_known
 from storage.hdf5.packed_index import ROW
-from storage.ingest.found import CONTROL, FoundArray
+from storage.ingest import sorted_times
+from storage.ingest.found import CONTROL, Found, FoundArray
 from storage.ingest.sandbox.limits import Limits
+from storage.selection import require_axis
 from storage.times import BLOCK_ROWS
+from storage.units import hertz, seconds
 
 CONTROL_BUT_LINES = re.compile(CONTROL.pattern.replace(r"\x00-\x1f", r"\x00-\x08\x0b\x0c\x0e-\x1f"))
 """What cannot be printed, but for tab and the ends of lines, which prose may have."""
 FILTER_VALUES = 256
+MAX_INDEX = 2**31
+"""Of an object among others of its kind."""
 
 
 def require_name(text: str, what: str, limits: Limits) -> None:
@@ -176,3 +184,37 @@ def _require_polynomial(told: Polynomial, n_channels: int, limits: Limits) -> No
         raise Refused(f"its polynomial has {length} coefficients, not 1 to {limits.coefficients}, or too many in all")
     if not all(map(isfinite, (*told.origin, *(number for row in told.coefficients for number in row)))):
         raise Refused("its polynomial has coefficients that are not numbers")
+
+
+def require_fields(fields: Mapping[str, Any]) -> None:
+    """Raise Refused unless the fields of an object can be kept, and times be computed with them."""
+    for name, value in fields.items():
+        if isinstance(value, float | np.floating) and not isfinite(value):
+            raise Refused(f"its {name} is {value}, not a number")
+        if isinstance(value, datetime) and value.tzinfo is None:
+            raise Refused(f"its {name} is {value}, of no time zone")
+        if name.endswith("_units") and value is not None:
+            try:
+                (hertz if name == "sampling_rate_units" else seconds)(value)
+            except ValueError as error:
+                raise Refused(f"its {name}: {error}") from error
+    if not abs(fields.get("index") or 0) < MAX_INDEX:
+        raise Refused(f"its index is {fields['index']}, beyond {MAX_INDEX}")
+    require_axis(fields.get("sampling_rate", 1.0), fields.get("t_start", 0.0))
+
+
+def require_arrays(arrays: Mapping[str, str], found: Found) -> None:
+    """Raise Refused unless the arrays of an object, by field, belong together; all of them are among the findings."""
+    lengths = {found.arrays[path].n_samples for path in arrays.values()}
+    if len(lengths) > 1:
+        raise Refused(f"its {' and '.join(arrays)} have several lengths: {', '.join(map(str, sorted(lengths)))}")
+    if "waveforms" in arrays and len(found.datasets[found.arrays[arrays["waveforms"]].dataset].shape) != 3:
+        raise Refused("its waveforms are not spikes × channels × samples")
+    if "times" in arrays:
+        dataset = found.arrays[arrays["times"]].dataset
+        if dataset not in found.blocks and not _may_be_checked_later(found.datasets[dataset]):
+            raise Refused("its times are not told to be sorted")
+
+
+def _may_be_checked_later(told: Description) -> bool:
+    return len(told.shape) == 1 and told.dtype.kind in "iuf" and sorted_times.is_long(told)

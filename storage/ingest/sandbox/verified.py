@@ -18,12 +18,9 @@ from storage.errors import Refused
 from storage.hdf5.file import Description
 from storage.hdf5.filters import Filter
 from storage.hdf5.packed_index import ROW
-from storage.ingest import sorted_times
 from storage.ingest.found import Found, FoundArray, FoundObject, Refusal
 from storage.ingest.sandbox import sound
 from storage.ingest.sandbox.limits import Limits
-from storage.selection import require_axis
-from storage.units import hertz, seconds
 
 DTYPE = re.compile(r"[<>|][biufS][1-9]\d{0,8}", re.ASCII)
 NOT_FOUND_IN_FILES = {"id", "file_id", "source_path", "corrections", *(name for name in Owned.__annotations__)}
@@ -157,7 +154,8 @@ class Findings:
         self._n_containers += _n_containers(told["fields"])
         if self._n_containers > self._limits.containers:
             raise ValueError("its annotations, with those before, are too many")
-        self._require_axis(model, fields, arrays)
+        sound.require_fields(fields)
+        sound.require_arrays(arrays, self.found)
         if any(path not in self.found.arrays for path in noted.values()):
             raise ValueError("its noted arrays")
         if not all(isinstance(fields["annotations"][name], dict) for name in noted):
@@ -167,30 +165,6 @@ class Findings:
             raise ValueError("its parents")
         self._known.add(key)
         self.found.objects.append(one)
-
-    def _require_axis(self, model: type[Any], fields: dict[str, Any], arrays: dict[str, str]) -> None:
-        """Check what times are computed from."""
-        for name, value in fields.items():
-            if name.endswith("_units") and value is not None:
-                (hertz if name == "sampling_rate_units" else seconds)(value)
-        require_axis(fields.get("sampling_rate", 1.0), fields.get("t_start", 0.0))
-        lengths = {self.found.arrays[path].n_samples for path in arrays.values()}
-        if len(lengths) > 1:
-            raise ValueError("its arrays have several lengths")
-        if (
-            "waveforms" in arrays
-            and len(self.found.datasets[self.found.arrays[arrays["waveforms"]].dataset].shape) != 3
-        ):
-            raise ValueError("its waveforms are not spikes × channels × samples")
-        times = arrays.get(model.time_field or "")
-        if times is not None:
-            dataset = self.found.arrays[times].dataset
-            if dataset not in self.found.blocks and not self._may_be_checked_later(self.found.datasets[dataset]):
-                raise ValueError("its times are not told to be sorted")
-
-    def _may_be_checked_later(self, dataset: Description) -> bool:
-        is_row = len(dataset.shape) == 1 and dataset.dtype.kind in "iuf"
-        return is_row and sorted_times.is_long(dataset)
 
     def _require_room(self, some: Sequence[Any] | dict[str, Any], limit: int | None = None) -> None:
         if len(some) >= (self._limits.items if limit is None else limit):

@@ -112,8 +112,8 @@ def _header(files: RecordingFiles, name: str) -> Header:
         )
     if duration_s <= 0 and any(one.label not in ANNOTATIONS for one in signals):
         raise Refused("its data records have no duration, so that its samples have no times")
-    said = {  # without what is said of the patient, who may be named
-        "recording": head[88:168].decode("latin-1").strip(),
+    said = {
+        "equipment": _equipment(head[88:168].decode("latin-1")),
         "version": reserved[:5].strip() or ("BDF" if is_bdf else "EDF"),
     }
     return Header(
@@ -128,6 +128,12 @@ def _header(files: RecordingFiles, name: str) -> Header:
         started=_started(head[168:176], head[176:184]),
         said={key: text for key, text in said.items() if text},
     )
+
+
+def _equipment(told: str) -> str:
+    """Return what it was recorded with, of a header that otherwise names the patient's file and whoever recorded."""
+    words = told.split()
+    return words[4] if words[:1] == ["Startdate"] and len(words) > 4 and words[4] != "X" else ""
 
 
 def _fields(content: bytes, n_signals: int) -> list[dict[str, str]]:

@@ -36,8 +36,7 @@ def read(files: RecordingFiles, primary: str, recording: Recording) -> None:
         raise Refused(f"its rows are {step:g} {time_units or 's'} apart")
     name = _text(header["bname"]) or recording.name
     units = _text(header["dataUnits"])
-    note = _text(wave.get("note", b""))
-    recording.block(None, {"imported_from": "Igor", "read_by": "igor2", **({"note": note} if note else {})})
+    recording.block(None, {"imported_from": "Igor", "read_by": "igor2"})  # its note may name a person
     segment = recording.segment(0, recording.name, {})
     columns = samples.reshape(len(samples), -1)
     n_channels = columns.shape[1]

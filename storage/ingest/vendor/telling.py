@@ -124,7 +124,11 @@ class Recording:
 
     def signals(self, segment: str, run: Run, every: Sequence[Columns]) -> None:
         """Tell of signals of one run: their samples are read once."""
-        require_axis(run.sampling_rate, run.t_start)
+        try:
+            require_axis(run.sampling_rate, run.t_start)
+        except Refused as error:
+            self.target.refuse(f"{segment} {', '.join(one.name for one in every)}", str(error))
+            return
         dtype = run.dtype.newbyteorder("<")
         paths = [self._path(segment, "signal") for _ in every]
         for path, one in zip(paths, every, strict=True):
@@ -169,9 +173,14 @@ class Recording:
         durations: NDArray[Any] | None = None,
         annotations: dict[str, Any] | None = None,
     ) -> None:
-        """Tell of labelled moments or, with durations, of labelled stretches; times are in seconds, in any order."""
-        order = np.argsort(times, kind="stable")
+        """Tell of labelled moments or, with durations, of labelled stretches; times are in seconds, in any order.
+
+        Those without a time are left out, and those that end before they begin.
+        """
         path = self._path(segment, "events" if durations is None else "epochs")
+        is_backward = np.zeros(len(times), bool) if durations is None else np.asarray(durations) < 0
+        kept = self._kept(path, np.isfinite(times) & ~is_backward, "have no time, or end before they begin")
+        order = kept[np.argsort(times[kept], kind="stable")]
         texts = np.array([str(labels[place]).encode("utf-8", "backslashreplace") for place in order], "S")
         arrays = {"times": np.asarray(times, "<f8")[order], "labels": texts if len(order) else np.empty(0, "S1")}
         if durations is not None:
@@ -191,7 +200,8 @@ class Recording:
     ) -> None:
         """Tell of one unit's spikes, in seconds; waveforms with their calibration and unit."""
         path = self._path(segment, "spikes")
-        order = np.argsort(times, kind="stable")
+        kept = self._kept(path, np.isfinite(times), "have no time")
+        order = kept[np.argsort(times[kept], kind="stable")]
         times = np.asarray(times, "<f8")[order]
         bounds = (span[0], *times[:1], *times[-1:], span[1])
         fields = {
@@ -230,6 +240,13 @@ class Recording:
         for start in range(0, len(values), rows_at_once):
             self.target.add_rows(path, values[start : start + rows_at_once])
         return path
+
+    def _kept(self, path: str, is_sound: NDArray[np.bool_], otherwise: str) -> NDArray[np.intp]:
+        """Return which of some moments can be served, and tell how many cannot."""
+        kept = np.flatnonzero(is_sound)
+        if len(kept) < len(is_sound):
+            self.target.refuse(path, f"{len(is_sound) - len(kept)} of its {len(is_sound)} moments {otherwise}")
+        return kept
 
     def _path(self, segment: str, kind: str) -> str:
         number = self._numbers[f"{segment}/{kind}"] = self._numbers.get(f"{segment}/{kind}", -1) + 1

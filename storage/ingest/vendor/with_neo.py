@@ -15,11 +15,11 @@ from storage.calibration import Calibration
 from storage.errors import Refused
 from storage.ingest.vendor.telling import Columns, Recording, Run, grouped
 
-SKIPPED = {
-    "segments", "file_origin", "signals", "spikes", "events", "__array_annotations__", "name", "rec_datetime",
-    "stream_id", "abf_version",
+TECHNICAL = {
+    "format_version", "format_ver", "header_version", "neuroexplorer_version", "plexon_version", "system_id",
+    "avail_file_set", "avail_nsx", "avail_nev", "nsx", "rec_pauses", "role", "sweep_number",
 }  # fmt: skip
-"""What Neo says of every part for its own use."""
+"""What is told of that which Neo says of files. All else may be about a person, as names and comments are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def moment(said: Any) -> datetime | None:
 
 
 def _said(told: Any) -> dict[str, Any]:
-    return {name: value for name, value in told.items() if name not in SKIPPED}
+    return {name: value for name, value in told.items() if name in TECHNICAL}
 
 
 def _channels(reading: Reading, stream: int) -> list[Channel]:
@@ -212,5 +212,8 @@ def _tell_events(recording: Recording, reading: Reading, segments: Sequence[str]
                 continue
             times = np.asarray(reader.rescale_event_timestamp(stamps, "float64", number), np.float64)
             if durations is not None:
-                durations = np.asarray(reader.rescale_epoch_duration(np.asarray(durations), "float64", number))
+                durations = np.asarray(durations)
+                if durations.dtype.kind == "u":  # of an end before its beginning, neo has a huge one
+                    durations = durations.view(durations.dtype.str.replace("u", "i"))
+                durations = np.asarray(reader.rescale_epoch_duration(durations, "float64", number))
             recording.events(segment, str(row["name"]), times, [str(label) for label in labels], durations)

@@ -229,6 +229,26 @@ def test_parts_that_are_not_as_they_should_be_are_left_out(archive, folder, chan
     assert any(reason in refusal.reason for refusal in refusals), refusals
 
 
+@pytest.mark.parametrize(
+    ("change", "path", "reason"),
+    [
+        (lambda told: told["events"].insert(0, None), "/events[0]", "without a folder"),
+        (lambda told: told["continuous"].insert(0, {"folder_name": "../.."}), "/continuous[0]", "without a folder"),
+        (lambda told: told["continuous"].append(5), "/continuous[1]", "without a folder"),
+        (lambda told: told.update(spikes=[{}]), "/spikes[0]", "without a folder"),
+        (lambda told: told.update(spikes=5), "/spikes", "no list of spikes"),
+    ],
+)
+def test_an_entry_that_is_none_takes_nothing_with_it(archive, folder, change, path, reason):
+    oebin, _ = write_open_ephys(folder)
+    whole = archive.register(oebin)
+    assert whole.refusals == []
+    changed(oebin, change)
+    outcome = archive.register(oebin)
+    assert [one.path for one in outcome.refusals] == [path] and reason in outcome.refusals[0].reason
+    assert outcome.counts == whole.counts
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"continuous": 5}', b"[" * 100_000, b'{"continuous": [5]}'])
 def test_a_structure_of_garbage_is_refused(archive, folder, content):
     oebin, _ = write_open_ephys(folder)

@@ -99,8 +99,9 @@ def test_a_one_box_is_what_neo_reads(archive, folder):
         assert archive.values(found[name]["signal"]["data"]) == samples[:, [column]].tolist()
 
 
-def test_a_probe_whose_gain_is_told_in_the_head_of_its_table(archive, folder):
-    meta, samples = write_imec_2(folder, imDatPrb_type=1110, imDatPrb_pn="NP1110", imMaxInt=512)
+@pytest.mark.parametrize("steps", [512, None])
+def test_a_probe_whose_gain_is_told_in_the_head_of_its_table(archive, folder, steps):
+    meta, samples = write_imec_2(folder, imDatPrb_type=1110, imDatPrb_pn="NP1110", imMaxInt=steps)
     meta.write_text(meta.read_text().replace("imroTbl=(21,4)", "imroTbl=(1110,0,0,500,250,1)"))
     settled(folder)
     assert archive.register(meta).refusals == []
@@ -258,6 +259,15 @@ def test_a_meta_of_garbage_is_refused(archive, folder, content):
     meta.write_bytes(content)
     settled(folder)
     assert archive.register(meta).state == "refused"
+
+
+@pytest.mark.parametrize(
+    ("age_s", "state"), [(70, "registered"), (30, "waiting"), (-30, "waiting"), (-7200, "registered")]
+)
+def test_a_file_that_was_changed_a_moment_ago_by_whichever_clock_waits(archive, folder, age_s, state):
+    meta, _ = write_imec(folder)
+    settled(folder, age_s)
+    assert archive.register(meta).state == state
 
 
 def test_a_meta_without_a_bin_is_refused(archive, folder):

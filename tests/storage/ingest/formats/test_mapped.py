@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import re
+
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas import mapping_files
+from storage.ingest.formats.mapping import matches
 from tests.storage.ingest.formats.served import Served
 
 RNG = np.random.default_rng(1)
@@ -113,6 +119,30 @@ arrays:
     assert trains[0]["segment"] == trains[1]["segment"] != trains[2]["segment"]
     assert [one["signal"]["shape"] for one in served.all("analogsignal")] == [[100], [200], [400]]
     assert served.one("block")["name"] == "an experiment"
+
+
+PIECES = st.sampled_from(["a", "b", ".", "*", "?"])
+
+
+@given(
+    st.lists(PIECES, min_size=1, max_size=8).map("".join).filter(lambda text: "**" not in text and text != "."),
+    st.text("ab.", min_size=1, max_size=8).filter(lambda text: text.strip(".")),
+)
+def test_each_wildcard_takes_as_much_as_it_can_the_first_one_first(pattern, name):
+    as_regex = "".join({"*": "(.*)", "?": "(.)"}.get(one, re.escape(one)) for one in pattern)
+    expected = re.fullmatch(as_regex, name)
+    with h5py.File(io.BytesIO(), "w") as file:
+        file[name] = 1
+        found = [one.words for one in matches(file, f"/{pattern}")]
+    assert found == ([] if expected is None else [expected.groups()])
+
+
+def test_many_wildcards_cost_no_more_than_their_number(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["a" * 1000 + "b"] = 1.0
+        assert list(matches(file, "/" + "*a" * 30 + "c")) == []
+        ((first, *others),) = (one.words for one in matches(file, "/" + "*a" * 30 + "b"))
+        assert (first, others) == ("a" * 970, [""] * 29)
 
 
 def test_irregular_signals_spikes_events_and_epochs(served):

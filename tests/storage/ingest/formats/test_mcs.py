@@ -154,6 +154,18 @@ def test_events_that_last_are_epochs(served, tmp_path):
     assert served.array(epochs["durations"]).tolist() == [0, 9, 5]
 
 
+def test_events_that_end_before_they_begin_are_refused(served, tmp_path):
+    def add(recording):
+        add_events(recording)
+        recording["EventStream/Stream_0/EventEntity_1"][1] = [5, -1, 9]
+
+    served.register(write(tmp_path / "x.h5", more=add))
+    assert (
+        served.refusals["/Data/Recording_0/EventStream/Stream_0/EventEntity_1"] == "some of its durations are negative"
+    )
+    assert served.one("eventarray")["annotations"]["Label"] == "light" and served.all("epocharray") == []
+
+
 def add_cutouts(recording):
     stream = recording.create_group("SegmentStream/Stream_0")
     stream.attrs["DataSubType"] = np.bytes_(b"Spike")

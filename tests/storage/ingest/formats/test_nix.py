@@ -196,6 +196,16 @@ def test_tags_are_single_events_and_epochs(served, tmp_path):
     assert epoch["duration"] == {"units": "ms", "data": 2.5}
 
 
+def test_a_tag_that_ends_before_it_begins_is_refused(served, tmp_path):
+    with block_in(tmp_path / "x.nix") as block:
+        block.create_tag("a moment", "nix.tag", [1.5]).units = ["s"]
+        tag = block.create_tag("backward", "nix.tag", [4.0])
+        tag.units, tag.extent = ["s"], [-2.5]
+    (refusal,) = served.register(tmp_path / "x.nix").refusals
+    assert refusal.path.endswith("/tags/backward") and refusal.reason.startswith("its extent is -2.5 s")
+    assert served.one("event")["label"] == "a moment" and served.all("epoch") == []
+
+
 def test_positions_in_a_polynomial_are_times_in_units(served, tmp_path):
     with block_in(tmp_path / "x.nix") as block:
         _, stored = add_multi_tag(block, "ticks", np.array([100, 300, 200], np.int64), unit="s")

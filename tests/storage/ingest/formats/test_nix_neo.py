@@ -255,3 +255,16 @@ def test_a_group_that_is_broken_takes_nothing_with_it(tmp_path):
     (refusal,) = served.register(tmp_path / "x.nix").refusals
     assert refusal.reason == "it has a ChannelView without channels"
     assert len(served.all("analogsignal")) == 8 and len(served.all("recordingchannelgroup")) == 3
+
+
+def test_an_epoch_that_ends_before_it_begins_is_refused(tmp_path):
+    with neo.NixIO(str(tmp_path / "x.nix"), "ow") as io:
+        io.write_block(a_block())
+    with h5py.File(tmp_path / "x.nix", "r+") as file:
+        (block,) = file["data"].values()
+        epochs = [tag for tag in block["multi_tags"].values() if tag.attrs["type"] == "neo.epoch"]
+        epochs[0]["extents/data"][0] = -1.0
+    served = Served(tmp_path)
+    (refusal,) = served.register(tmp_path / "x.nix").refusals
+    assert refusal.reason == "some of its durations are negative"
+    assert len(served.all("epocharray")) == len(epochs) - 1

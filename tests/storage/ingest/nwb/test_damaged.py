@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pynwb import TimeSeries
 
 from tests.storage.ingest.nwb.test_sweeps import electrode, pair
-from tests.storage.ingest.nwb.written import add_electrodes, session, write
+from tests.storage.ingest.nwb.written import add_electrodes, reasons, session, write
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +56,22 @@ def test_the_whole_one_is_registered_whole(archive, content, tmp_path):
         "block": 1, "segment": 2, "recordingchannelgroup": 2, "recordingchannel": 4, "unit": 3, "spiketrain": 3,
         "analogsignal": 4, "epocharray": 1,
     }  # fmt: skip
+
+
+def test_times_that_are_too_far_away_leave_out_only_what_has_them(archive, tmp_path):
+    made = session()
+    for name, start_s in (("near", 5.0), ("in nanoseconds", 1.7e18)):
+        timestamps = start_s + np.arange(9.0) * 1e3
+        made.add_acquisition(TimeSeries(name=name, data=np.arange(9.0), unit="V", timestamps=timestamps))
+    made.add_unit(spike_times=[1.0, 1.7e18], obs_intervals=[[-1e16, 1.8e18]])
+    outcome = archive.register(write(made, tmp_path / "x.nwb"))
+    assert outcome.state == "registered" and outcome.counts == {
+        "block": 1,
+        "segment": 1,
+        "irsaanalogsignal": 1,
+        "unit": 1,
+    }
+    assert reasons(outcome) == {
+        "/acquisition/in nanoseconds": "its t_start is 1.7e+18, beyond 1e+15",
+        "/units[0]": "its t_start is -1e+16, beyond 1e+15",
+    }

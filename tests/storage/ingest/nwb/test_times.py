@@ -52,7 +52,8 @@ def test_trials_are_epochs_with_their_columns_in_parallel(archive, registered):
     assert len(segment["epocharray_set"]) == 1 and len(segment["eventarray_set"]) == 2
 
 
-def test_a_damaged_column_is_listed_and_the_others_told(archive, tmp_path):
+@pytest.mark.parametrize(("row", "end"), [(1, 99), (2, 7), (0, 5)])
+def test_a_damaged_column_is_listed_and_the_others_told(archive, tmp_path, row, end):
     made = session()
     made.add_trial_column("licks", "how many", index=True)
     made.add_trial_column("side", "which")
@@ -60,7 +61,7 @@ def test_a_damaged_column_is_listed_and_the_others_told(archive, tmp_path):
         made.add_trial(start_time=start, stop_time=9.0, licks=[1, 2], side="left")
     path = write(made, tmp_path / "x.nwb")
     with h5py.File(path, "r+") as file:
-        file["intervals/trials/licks_index"][1] = 99
+        file["intervals/trials/licks_index"][row] = end
     assert reasons(archive.register(path)) == {"/intervals/trials/licks": "its licks_index does not rise from 0 to 6"}
     (trials,) = objects(archive, "epocharray")
     assert trials["annotations"]["side"] == ["left"] * 3 and array(archive, trials["times"]).tolist() == STARTS
@@ -128,6 +129,51 @@ def test_rows_without_a_start_are_listed_and_the_others_served(archive, register
     assert array(archive, trials["times"]).tolist() == [1, 3] and texts(archive, trials["labels"]) == ["2", "0"]
 
 
+def test_rows_that_end_before_they_begin_are_listed_and_the_others_served(archive, registered):
+    made = session()
+    made.add_trial_column("side", "which")
+    for start, stop, side in (
+        (1.0, 0.5, "a"),
+        (2.0, 2.0, "b"),
+        (3.0, np.nan, "c"),
+        (np.nan, 1.0, "d"),
+        (5.0, 6.0, "e"),
+    ):
+        made.add_trial(start_time=start, stop_time=stop, side=side)
+    told = registered(made, complete=False).refusals
+    assert [one.reason for one in told] == [
+        "1 of its 5 moments have no time; the first is number 3, counted from 0. The others are served",
+        "1 of its 5 moments end before they begin; the first is number 0, counted from 0. The others are served",
+    ]
+    (trials,) = objects(archive, "epocharray")
+    assert array(archive, trials["times"]).tolist() == [2, 3, 5] and trials["annotations"]["side"] == ["b", "c", "e"]
+    assert archive.values(trials["durations"]["data"]) == [0, None, 1] and texts(archive, trials["labels"]) == list(
+        "124"
+    )
+
+
+def test_sorted_rows_of_which_one_ends_before_it_begins(archive, registered):
+    made = session()
+    for start, stop in ((1.0, 2.0), (2.0, 1.0), (3.0, 4.0)):
+        made.add_trial(start_time=start, stop_time=stop)
+    (told,) = registered(made, complete=False).refusals
+    assert told.reason.startswith("1 of its 3 moments end before they begin; the first is number 1")
+    (trials,) = objects(archive, "epocharray")
+    assert array(archive, trials["times"]).tolist() == [1, 3] and array(archive, trials["durations"]).tolist() == [1, 1]
+
+
+def test_columns_of_times_that_say_nothing_of_themselves_are_events(archive, tmp_path):
+    made = session()
+    made.add_trial_column("go_time", "when to go")
+    made.add_trial(start_time=1.0, stop_time=2.0, go_time=1.5)
+    path = write(made, tmp_path / "x.nwb")
+    with h5py.File(path, "r+") as file:
+        del file["intervals/trials/go_time"].attrs["description"]
+    assert archive.register(path).refusals == []
+    (go,) = objects(archive, "eventarray")
+    assert array(archive, go["times"]).tolist() == [1.5] and "description" not in go["annotations"]
+
+
 def test_long_columns_are_arrays_beside_the_epochs(archive, registered):
     made = session()
     table = TimeIntervals(name="many", description="many")
@@ -178,6 +224,15 @@ def test_a_series_of_intervals_is_epochs_labelled_by_kind(archive, registered):
     assert array(archive, found["durations"]).tolist() == [1.5, 3.5, 1]
     assert texts(archive, found["labels"]) == ["1", "2", "1"]
     assert found["annotations"]["left_out"] == "2 starts or ends without the other"
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
+def test_a_series_of_intervals_of_which_one_has_no_time_is_refused(archive, registered, odd):
+    made = session()
+    made.add_acquisition(IntervalSeries(name="stimuli", data=np.array([1, -1], "i1"), timestamps=[0.5, odd]))
+    outcome = registered(made, complete=False)
+    assert reasons(outcome) == {"/acquisition/stimuli": "some of its timestamps are not numbers"}
+    assert objects(archive, "epocharray") == []
 
 
 def test_tables_of_events(archive, registered):

@@ -6,6 +6,7 @@ import pickle
 import random
 import re
 import time
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -74,6 +75,49 @@ def test_a_sound_file_is_imported_through_all_walls(convert, kind, tmp_path):
         for path, told in found.datasets.items():
             assert file[path].shape == told.shape and np.dtype(file[path].dtype.str) == told.dtype
         assert sum(told.shape[0] for told in found.datasets.values()) > 1000
+
+
+def test_what_the_parent_would_not_take_is_left_out_alone(convert):
+    notes = [b"+0\x14\x14\0", b"+1e20\x14\x14\0", b"+2e20\x14\x14\0"]
+    content = edf([("A", "uV", SAMPLES[:300, 0], 100)], annotations=notes, plus="EDF+D")
+    found, _ = convert("EDF", {"a.edf": content})
+    assert [one.source_path for one in found.objects if one.type_name == "analogsignal"] == ["/segment_0/signal_0"]
+    assert [one.path for one in found.refusals] == ["/segment_1 A", "/segment_2 A"]
+    assert found.refusals[0].reason == "its t_start is 1e+20, beyond 1e+15"
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({"items": 2}, "more than 2 arrays"),
+        ({"items": 4}, "more than 4 objects"),
+        ({"open_arrays": 1}, "1 beside each"),
+    ],
+)
+def test_more_than_the_parent_takes_is_refused_with_a_reason(convert, limits, reason):
+    contents = brainvision(SAMPLES[:, [0, 1, 0]], name="a")
+    for name, unit in (("C1", "mV"), ("C2", "V")):
+        contents["a.vhdr"] = contents["a.vhdr"].replace(f"{name},,0.5,µV".encode(), f"{name},,0.5,{unit}".encode())
+    small = Importer(replace(LIMITS, **limits))
+    small.start()
+    try:
+        with pytest.raises(Refused, match=reason):
+            convert("BrainVision", contents, by=small)
+    finally:
+        small.close()
+
+
+def test_more_reasons_than_the_parent_takes_are_summed_up(convert):
+    notes = [b"+%de20\x14\x14\0" % number for number in range(9)]
+    content = edf([("A", "uV", SAMPLES[:900, 0], 100)], annotations=[b"+0\x14\x14\0", *notes[1:]], plus="EDF+D")
+    small = Importer(replace(LIMITS, refusals=3))
+    small.start()
+    try:
+        found, _ = convert("EDF", {"a.edf": content}, by=small)
+    finally:
+        small.close()
+    assert [one.path for one in found.refusals] == ["/segment_1 A", "/segment_2 A", "/"]
+    assert found.refusals[2].reason == "there is more that cannot be served"
 
 
 def mutated(content, seed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -59,6 +60,35 @@ def test_an_honest_process_leaves_out_what_the_parent_would_not_take(change, pat
     assert len(fit.objects) == left
     assert set(fit.arrays) == {path for one in fit.objects for path in (*one.arrays.values(), *one.noted.values())}
     assert set(fit.datasets) == {array.dataset for array in fit.arrays.values()} >= set(fit.blocks)
+    assert as_values(taken(messages(fit))) == as_values(fit)
+
+
+@pytest.mark.parametrize(
+    ("number", "change", "reason"),
+    [
+        (3, lambda one: one.fields.update(t_start=1.7e18), "its t_start is 1.7e+18, beyond 1e+15"),
+        (2, lambda one: one.fields.update(sampling_rate=1e-20), "its sampling rate is 1e-20"),
+        (9, lambda one: one.fields.update(t_stop=float("nan")), "its t_stop is nan, not a number"),
+        (2, lambda one: one.fields.update(t_start_units="week"), "its t_start_units: 'week' is not a time unit"),
+        (7, lambda one: one.fields.update(index=2**31), "its index is 2147483648"),
+        (4, lambda one: one.arrays.update(labels="/times"), "its labels and times have several lengths: 2, 25"),
+        (9, lambda one: one.arrays.update(waveforms="/mean"), "its waveforms are not spikes"),
+        (4, lambda one: one.arrays.update(times="/labels"), "its times are not told to be sorted"),
+        (1, lambda one: one.fields.update(filedatetime=datetime(2020, 1, 1)), "its filedatetime is 2020-01-01"),
+    ],
+)
+def test_an_object_that_the_parent_would_not_take_is_left_out_alone(number, change, reason):
+    found = honest()
+    one = found.objects[number]
+    change(one)
+    fit = findings.fit(found, FILE_NBYTES, Limits())
+    assert [refusal.path for refusal in fit.refusals] == ["/other", one.source_path]
+    assert fit.refusals[1].reason.startswith(reason)
+    there = []
+    for other in found.objects:
+        if other is not one and other.parent_keys() <= set(there):
+            there.append((other.type_name, other.source_path))
+    assert [(other.type_name, other.source_path) for other in fit.objects] == there
     assert as_values(taken(messages(fit))) == as_values(fit)
 
 

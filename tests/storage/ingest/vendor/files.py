@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 
-def edf(signals, *, duration_s=1, annotations=(), plus="", date=b"13.07.00", start=b"12.05.48", bits=16):
+def edf(
+    signals,
+    *,
+    duration_s=1,
+    annotations=(),
+    plus="",
+    date=b"13.07.00",
+    start=b"12.05.48",
+    bits=16,
+    recording=b"Startdate X X X X",
+):
     """An EDF (or BDF) file.
 
     Parameters
@@ -27,7 +37,7 @@ def edf(signals, *, duration_s=1, annotations=(), plus="", date=b"13.07.00", sta
         content = [one.ljust(width * (bits // 8), b"\0") for one in annotations]
         rows.append((label, "", (-1, 1), (-edge, edge - 1), width, b"".join(content)))
     first = b"0       " if bits == 16 else b"\xffBIOSEMI"
-    head = first + b"MCH-0234567 F 02-MAY-1951 Haagse_Harry".ljust(80) + b"Startdate X X X X".ljust(80) + date + start
+    head = first + b"MCH-0234567 F 02-MAY-1951 Haagse_Harry".ljust(80) + recording.ljust(80) + date + start
     head += str(256 * (len(rows) + 1)).encode().ljust(8) + plus.encode().ljust(44)
     head += str(n_records).encode().ljust(8) + str(duration_s).encode().ljust(8) + str(len(rows)).encode().ljust(4)
 

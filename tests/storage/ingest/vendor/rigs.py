@@ -163,7 +163,7 @@ def smr(samples, events, *, divide=100, unit="mV", scale=2.0, offset=1.0):
     return (head + channels).ljust(wave_at, b"\0") + wave + event.ljust(512, b"\0")
 
 
-def ibw(samples, *, name="wave0", step=1e-4, start=0.0, unit="V", time_unit="s"):
+def ibw(samples, *, name="wave0", step=1e-4, start=0.0, unit="V", time_unit="s", note=b""):
     """An Igor binary wave, version 5, of 64-bit floats."""
     rows = np.asarray(samples, "<f8")
     shape = [*rows.shape, 0, 0, 0][:4]
@@ -172,7 +172,47 @@ def ibw(samples, *, name="wave0", step=1e-4, start=0.0, unit="V", time_unit="s")
     wave += struct.pack("<ii4i", 0, 0, *shape) + struct.pack("<4d4d", step, 1, 1, 1, start, 0, 0, 0)
     wave += unit.encode().ljust(4, b"\0") + time_unit.encode().ljust(4, b"\0") + bytes(12)
     wave = wave.ljust(320, b"\0")
-    head = struct.pack("<hhiiii4i4iiii", 5, 0, 320 + len(data), 0, 0, 0, *[0] * 4, *[0] * 4, 0, 0, 0)
+    head = struct.pack("<hhiiii4i4iiii", 5, 0, 320 + len(data), 0, 0, len(note), *[0] * 4, *[0] * 4, 0, 0, 0)
     total = int(np.frombuffer(head + wave, "<i2").astype(np.int64).sum())
     checksum = struct.pack("<H", -total & 0xFFFF)
-    return head[:2] + checksum + head[4:] + wave + data
+    return head[:2] + checksum + head[4:] + wave + data + note
+
+
+TRC_ZONES = (
+    "ORDER", "LABCOD", "NOTE", "FLAGS", "TRONCA", "IMPED_B", "IMPED_E", "MONTAGE", "COMPRESS", "AVERAGE", "HISTORY",
+    "DVIDEO", "EVENT A", "EVENT B", "TRIGGER",
+)  # fmt: skip
+
+
+def trc(samples, *, surname="", firstname="", rate_hz=100, epochs=()):
+    """A file of Micromed, version 4: microvolts, samples × channels, of a patient; epochs are (label, start, stop)."""
+    n_channels = samples.shape[1]
+    head = bytearray(8192)
+    head[:106] = (
+        b"* MICROMED  Brain-Quick file *".ljust(64, b"\0")
+        + surname.encode().ljust(22)
+        + firstname.encode()[:20].ljust(20)
+    )
+    _put(head, 128, "6b", 1, 2, 115, 3, 4, 5)
+    _put(head, 138, "IHHHH", len(head), n_channels, 2 * n_channels, rate_hz, 2)
+    head[175] = 4
+    places = {"ORDER": 1024, "LABCOD": 2048, "TRONCA": 7000, "EVENT A": 7200}
+    for number, zone in enumerate(TRC_ZONES):
+        nbytes = 12 * len(epochs) if zone == "EVENT A" else 0
+        _put(head, 176 + 16 * number, "8sII", zone.encode().ljust(8), places.get(zone, 7100), nbytes)
+    _put(head, 7200, f"{3 * len(epochs)}I", *(number for epoch in epochs for number in epoch))
+    _put(head, 1024, f"{n_channels}H", *range(n_channels))
+    for number in range(n_channels):
+        name, ground = f"EEG{number}".encode(), b"G2"
+        _put(head, 2050 + 128 * number, "6s6siiiiih8xH", name, ground, 0, 65535, 32768, -32768, 32768, 0, 1)
+    return bytes(head) + (samples + 32768).astype("<u2").tobytes()
+
+
+def nex(times, *, comment="", frequency=1000.0):
+    """A NeuroExplorer file, version 104, of one channel of events, in ticks."""
+    stamps = np.asarray(times, "<i4").tobytes()
+    head = struct.pack("<4si256sdiii", b"NEX1", 104, comment.encode(), frequency, 0, int(max(times)), 1) + bytes(260)
+    told = struct.pack(
+        "<ii64siiiiidddddiiid", 1, 100, b"trig", 544 + 208, len(times), *[0] * 3, *[0.0] * 5, *[0] * 3, 0.0
+    )
+    return head + told.ljust(208, b"\0") + stamps

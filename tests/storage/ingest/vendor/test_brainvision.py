@@ -24,13 +24,15 @@ def test_samples_are_numbers_times_resolution(dtype, orientation):
 
 
 def test_markers_stand_at_their_sample_and_a_comma_in_them_is_one():
-    marks = ("New Segment,,1,1,0,20240229235959000000", "Stimulus,S  2\\1 left,11,1,0", "Stimulus,S  1,501,1,3")
+    marks = ("New Segment,,1,1,0,20240229235959000000", "Stimulus,S  2\\1 left,11,5,0", "Stimulus,S  1,501,1,3")
     recorded = read("BrainVision", brainvision(SAMPLES, markers=marks), "rec.vhdr")
     assert recorded.events() == {
         ("/segment_0", "New Segment"): [(0.0, "")],
         ("/segment_0", "Stimulus"): [(0.01, "S  2, left"), (0.5, "S  1")],
     }
     assert recorded.of("block")[0].fields["filedatetime"].isoformat() == "2024-02-29T23:59:59+00:00"
+    (told,) = (one.fields["annotations"] for one in recorded.of("eventarray") if "Stimulus" in str(one.fields))
+    assert (told["sizes_samples"], told["channels"]) == ([5, 1], [0, 3])
 
 
 def test_files_that_were_renamed_together_are_found():

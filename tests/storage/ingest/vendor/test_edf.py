@@ -26,6 +26,21 @@ def test_numbers_become_units_as_the_specification_says():
     assert block.fields["filedatetime"] == datetime(2000, 7, 13, 12, 5, 48, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("recording", "equipment"),
+    [
+        (b"Startdate 02-MAR-2002 PSG-1234/2002 Anne_Nurse Telemetry03", "Telemetry03"),
+        (b"Startdate X X X X", None),
+        (b"night of Harry Haagse at home", None),
+    ],
+)
+def test_of_what_is_said_of_a_recording_only_its_equipment_is_told(recording, equipment):
+    content = edf([("A", "uV", np.arange(100), 100)], recording=recording)
+    told = read("EDF", {"a.edf": content}, "a.edf").of("block")[0].fields["annotations"]
+    assert told.get("equipment") == equipment
+    assert "1234" not in str(told) and "Nurse" not in str(told) and "Haagse" not in str(told)
+
+
 def test_signals_of_one_rate_unit_and_offset_stand_together_and_others_alone():
     ramp = np.arange(100)
     content = edf(
@@ -74,6 +89,19 @@ def test_a_pause_begins_a_segment():
     assert [signals[f"/segment_{n}", "A"][1] for n in (0, 1)] == [0.0, 60.5]
     assert [len(signals[f"/segment_{n}", "A"][3]) for n in (0, 1)] == [200, 100]
     assert recorded.events() == {("/segment_1", "annotations"): [(60.75, "again")]}
+
+
+def test_what_is_noted_when_a_stretch_begins_belongs_to_that_alone():
+    notes = [b"+0\x14\x14\0+0\x14first\x14\0", b"+60.5\x14\x14\0+60.5\x14again\x14\0"]
+    content = edf([("A", "uV", np.arange(200), 100)], annotations=notes, plus="EDF+D")
+    events = read("EDF", {"a.edf": content}, "a.edf").events()
+    assert events == {("/segment_0", "annotations"): [(0, "first")], ("/segment_1", "annotations"): [(60.5, "again")]}
+
+
+@pytest.mark.parametrize(("year", "expected"), [(b"85", 1985), (b"99", 1999), (b"00", 2000), (b"84", 2084)])
+def test_years_are_of_the_century_that_the_specification_says(year, expected):
+    content = edf([("A", "uV", np.arange(100), 100)], date=b"13.07." + year)
+    assert read("EDF", {"a.edf": content}, "a.edf").of("block")[0].fields["filedatetime"].year == expected
 
 
 @pytest.mark.parametrize(

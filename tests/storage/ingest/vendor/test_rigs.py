@@ -160,3 +160,33 @@ class TestIgor:
     def test_what_is_no_time_series_is_refused(self):
         with pytest.raises(Refused, match="'m' apart, not a time"):
             read("Igor", {"a.ibw": rigs.ibw(SAMPLES[:, 0], time_unit="m")}, "a.ibw")
+
+
+class TestMicromed:
+    def test_epochs_that_end_before_they_begin_are_left_out_and_told(self):
+        content = rigs.trc(SAMPLES[:400, :2], epochs=[(7, 100, 150), (8, 200, 150), (9, 50, 50)])
+        recorded = read("Micromed", {"a.trc": content}, "a.trc")
+        assert recorded.events("epocharray") == {("/segment_0", "Event A"): [(0.5, "9"), (1.0, "7")]}
+        assert recorded.stored(recorded.of("epocharray")[0].arrays["durations"]).tolist() == [0, 0.5]
+        reason = "1 of its 3 moments have no time, or end before they begin"
+        assert recorded.refusals == [("/segment_0/epochs_0", reason)]
+
+
+class TestPersons:
+    """Whoever imports publishes recordings, not who they are of."""
+
+    def test_a_patient_of_micromed_is_not_named(self):
+        content = rigs.trc(SAMPLES[:400, :2], surname="MUSTERMANN", firstname="ERIKA")
+        recorded = read("Micromed", {"a.trc": content}, "a.trc")
+        assert "MUSTERMANN" not in str(recorded.objects) and "ERIKA" not in str(recorded.objects)
+        assert recorded.of("block")[0].fields["annotations"]["header_version"] == 4
+        same(recorded.signals()["/segment_0", "EEG1"][3], SAMPLES[:400, 1])
+
+    def test_comments_of_neuroexplorer_and_notes_of_igor_are_not_told(self):
+        content = rigs.nex([10, 2000], comment="Erika Mustermann")
+        recorded = read("NeuroExplorer", {"a.nex": content}, "a.nex")
+        assert recorded.events() == {("/segment_0", "trig"): [(0.01, ""), (2.0, "")]}
+        told = recorded.of("block")[0].fields["annotations"]
+        assert told.keys() == {"imported_from", "read_by", "neuroexplorer_version"}
+        recorded = read("Igor", {"a.ibw": rigs.ibw(SAMPLES[:9, 0], note=b"of Erika Mustermann")}, "a.ibw")
+        assert "Erika" not in str(recorded.objects) and len(recorded.signals()) == 1
