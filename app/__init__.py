@@ -16,6 +16,7 @@ from app import (
     errors,
     import_commands,
     job_commands,
+    overview_commands,
     services,
     unregistering,
 )
@@ -48,6 +49,17 @@ class UploadConverter(BaseConverter):
     regex = "[0-9a-f]{32}"
 
 
+COMMANDS = (
+    commands,
+    account_commands,
+    job_commands,
+    import_commands,
+    overview_commands,
+    unregistering,
+    checking,
+)
+
+
 def create_app(settings: Settings | None = None) -> Flask:
     """Return the application; without settings, those of the environment."""
     app = Flask(__name__, static_folder=None)
@@ -62,7 +74,17 @@ def create_app(settings: Settings | None = None) -> Flask:
         # Only as many steps are believed as there are proxies of ours: what stands before was written by the caller.
         n_proxies = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n_proxies, x_proto=n_proxies)  # type: ignore[method-assign]
-    for part in (errors, auth, commands, account_commands, job_commands, import_commands, unregistering, checking):
+    for part in (
+        errors,
+        auth,
+        commands,
+        account_commands,
+        job_commands,
+        import_commands,
+        overview_commands,
+        unregistering,
+        checking,
+    ):
         part.install(app)
     for blueprint in (root, account, electrophysiology, changes, datafiles, imports, uploads):
         app.register_blueprint(blueprint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -19,12 +19,15 @@ from app.services import Services
 from app.timing import server_timing
 from schemas.queries import ArrayQuery
 from storage.answer import Answer, StoredArray, prepare
+from storage.catalog import overviews
 from storage.catalog.arrays import known_array
-from storage.catalog.files import Datafile
+from storage.catalog.files import READY, Datafile
 from storage.catalog.models import Spike
 from storage.catalog.uses import Use
-from storage.errors import SelectionError
+from storage.errors import OverviewGone, OverviewNeeded, SelectionError, TooLarge
 from storage.hdf5.chunk import Samples
+from storage.overviews.zoom import Zoom
+from storage.ranges import ByteRange
 from storage.selection import RegularAxis, TimeAxis
 from storage.slices import (
     answered_rate,
@@ -55,6 +58,8 @@ class ArrayAnswer:
     form: Form
     format: str
     etag: str
+    zoom: Zoom | None
+    """How it is made of an overview; None where it is made of samples."""
 
     def response(self, services: Services) -> Response:
         """Read the first window, so that what cannot be read is an error and not half an array; then stream."""
@@ -65,20 +70,41 @@ class ArrayAnswer:
         return self._answered(services)
 
     def _answered(self, services: Services) -> Response:
+        self._require_overview(services)
         if self._is_long:
             return services.long_answers.place().hold_for(lambda: self._begun(services))
         return self._begun(services)
+
+    def _require_overview(self, services: Services) -> None:
+        """Raise where so many samples would be read for points that an overview must be made first, or TooLarge."""
+        limit = services.settings.samples_nbytes
+        if self.zoom is not None or not services.reader.is_spared(self.answer) or self.answer.nbytes_read <= limit:
+            return
+        with services.transaction() as session:
+            done = overviews.hurry(session, self.datafile.id)
+        if done is None:
+            nbytes = self.answer.nbytes_read
+            reason = f"for these points {nbytes:,} bytes of samples would be read, more than {limit:,}"
+            raise TooLarge(f"{self.datafile.name} has no overview, and {reason}; ask for a shorter stretch")
+        services.wake()
+        raise OverviewNeeded(self.datafile.name, done)
 
     @property
     def _is_long(self) -> bool:
         """Whether it may hold its thread for as long as its caller takes."""
         grows = TEXT_GROWS if self.format in TEXTS else 1
-        return max(self.answer.nbytes_read, grows * self.form.nbytes) > LONG_NBYTES
+        nbytes_read = self.answer.nbytes_read if self.zoom is None else self.zoom.nbytes_read
+        return max(nbytes_read, grows * self.form.nbytes) > LONG_NBYTES
 
     def _begun(self, services: Services) -> Response:
         began = time.perf_counter()
         windows = services.reader.read(self.answer)
-        first = list(_first(windows))
+        try:
+            first = list(_first(windows))
+        except OverviewGone:
+            with services.transaction() as session:
+                overviews.lose(session, self.datafile.id)
+            raise OverviewNeeded(self.datafile.name, 0.0) from None
         self.answer.timings.seconds["encode"] = max(
             0.0, time.perf_counter() - began - sum(self.answer.timings.seconds.values())
         )
@@ -89,16 +115,25 @@ class ArrayAnswer:
         """Return what reading would cost, were nothing cached."""
         with services.long_answers.place() if self._is_long else nullcontext():
             plan = services.reader.plan(self.answer)
+            zoomed = None if self.zoom is None else services.reader.plan_zoom(self.zoom)
         asked = self.answer.request
+        taken = plan if zoomed is None else zoomed.samples
+        records = [] if zoomed is None else zoomed.records
         return {
             "selection": [asked.selection.start, asked.selection.stop],
             "points": self.form.shape[0],
             "method": asked.method if asked.points is not None else None,
-            "level": None,
-            "chunks": plan.n_chunks,
-            "requests": len(plan.ranges),
-            "byte_ranges": [[part.byte_offset, part.nbytes] for part in plan.ranges[:MAX_RANGES_TOLD]],
-            "nbytes_fetched": sum(part.nbytes for part in plan.ranges),
+            "level": None if self.zoom is None else self.zoom.bins.grain,
+            "chunks": taken.n_chunks,
+            "requests": len(taken.ranges) + len(records),
+            "byte_ranges": _told(taken.ranges),
+            "overview_byte_ranges": _told(records),
+            "nbytes_fetched": _nbytes(taken.ranges) + _nbytes(records),
+            "from_samples": {
+                "chunks": plan.n_chunks,
+                "requests": len(plan.ranges),
+                "nbytes_fetched": _nbytes(plan.ranges),
+            },
             "nbytes_answered": ENCODERS[self.format](self.form, iter(())).nbytes,
             "nbytes_of_values": self.form.nbytes,
             "shape": list(self.form.shape),
@@ -144,11 +179,13 @@ def answer_array(datafile: Datafile, uses: Sequence[Use], query: ArrayQuery, ser
     axis = datafile_axis(array, sliced, services.reader, timings)
     asked = slice_datafile(array, query.slice, axis, services.reader, beside=query.beside, entry=query.entry)
     method = default_method([use.field for use in uses], array)
-    answer = prepare(array, request_of(array, asked, method, scaled=query.scaled), timings)
+    is_sorted = datafile.state == READY and bool(uses) and all(use.field == use.time_field for use in uses)
+    asked_of_reader = replace(request_of(array, asked, method, scaled=query.scaled), is_sorted=is_sorted)
+    answer = prepare(array, asked_of_reader, timings)
     form = Form(datafile.guid, answer.shape, answer.dtype, _attributes(datafile, array, answer, axis, sliced))
     format = query.format or _accepted() or "hdf5"
     etag = tag(form, asked, answer.request, format)
-    return ArrayAnswer(datafile, answer, form, format, etag)
+    return ArrayAnswer(datafile, answer, form, format, etag, services.reader.zoom(answer))
 
 
 def _accepted() -> str | None:
@@ -184,6 +221,14 @@ def _attributes(
     if not asked.scaled and array.calibration is not None:
         told |= array.calibration.told(asked.channels)
     return told
+
+
+def _told(ranges: Sequence[ByteRange]) -> list[list[int]]:
+    return [[part.byte_offset, part.nbytes] for part in ranges[:MAX_RANGES_TOLD]]
+
+
+def _nbytes(ranges: Sequence[ByteRange]) -> int:
+    return sum(part.nbytes for part in ranges)
 
 
 def _first(windows: Iterator[Samples]) -> Iterator[Samples]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from storage.ingest.sandbox.limits import Limits as SandboxLimits
 from storage.objectstore import S3_CLIENTS
+from storage.overviews.policy import OverviewPolicy
 from storage.stores import named
 from storage.stores.named import NamedStore
 from storage.uploads.under_way import Limits
@@ -23,6 +24,7 @@ THREADS = 16
 """Of one process that answer; gunicorn.conf.py has the same."""
 
 MAX_CHUNK_CACHE_MB = 256
+MAX_COARSER = 8
 
 
 class BadSetting(ValueError):
@@ -61,6 +63,10 @@ class Settings:
     """Whether what files say of the subject is told to all who may read a recording."""
     limits: Limits
     """What uploads may take; the lease also of jobs."""
+    overviews: OverviewPolicy
+    """Which arrays have an overview."""
+    samples_nbytes: int
+    """Samples that are read for points where an overview would spare that, and there is none yet."""
     s3_public_url: str | None
     """Where callers reach the S3 of the store, so that they can send parts straight to it."""
     stores: dict[str, NamedStore]
@@ -82,7 +88,8 @@ class Settings:
             ``EPHYSTORE_SANDBOX_MEMORY_MB`` (1024), ``EPHYSTORE_SANDBOX_CPU_S`` (60),
             ``EPHYSTORE_SANDBOX_WALL_S`` (600), ``EPHYSTORE_SANDBOX_REQUIRE`` (0), ``EPHYSTORE_SHOW_SUBJECT`` (0),
             ``EPHYSTORE_MAX_UPLOAD_GB`` (100), ``EPHYSTORE_MAX_REQUEST_GB`` (10), ``EPHYSTORE_QUOTA_GB`` (1000),
-            ``EPHYSTORE_S3_PUBLIC_URL`` and ``EPHYSTORE_STORES``.
+            ``EPHYSTORE_OVERVIEWS`` (1), ``EPHYSTORE_OVERVIEW_FROM_MB`` (4), ``EPHYSTORE_OVERVIEW_COARSER`` (0),
+            ``EPHYSTORE_SAMPLES_MB`` (256), ``EPHYSTORE_S3_PUBLIC_URL`` and ``EPHYSTORE_STORES``.
         """
         _switch(variables, "EPHYSTORE_S3_ANONYMOUS")
         n_processes = max(1, _whole(variables, "EPHYSTORE_WORKERS", max(2, processors())))
@@ -113,6 +120,12 @@ class Settings:
                 quota_nbytes=_whole(variables, "EPHYSTORE_QUOTA_GB", 1000) * GIGABYTE,
                 lease_s=max(1, _whole(variables, "EPHYSTORE_LEASE_S", 60)),
             ),
+            overviews=OverviewPolicy(
+                is_on=_switch(variables, "EPHYSTORE_OVERVIEWS", "1"),
+                from_nbytes=_whole(variables, "EPHYSTORE_OVERVIEW_FROM_MB", 4) * MEBIBYTE,
+                coarser=min(_whole(variables, "EPHYSTORE_OVERVIEW_COARSER", 0), MAX_COARSER),
+            ),
+            samples_nbytes=_whole(variables, "EPHYSTORE_SAMPLES_MB", 256) * MEBIBYTE,
             s3_public_url=_web_url(variables, "EPHYSTORE_S3_PUBLIC_URL"),
             stores=stores,
         )
@@ -180,8 +193,8 @@ def _one_of(variables: Mapping[str, str], name: str, words: Iterable[str]) -> st
     return word
 
 
-def _switch(variables: Mapping[str, str], name: str) -> bool:
-    text = variables.get(name) or "0"
+def _switch(variables: Mapping[str, str], name: str, default: str = "0") -> bool:
+    text = variables.get(name) or default
     if text not in ("0", "1"):
         raise BadSetting(f"{name}={text[:40]!r} is neither 0 nor 1")
     return text == "1"

@@ -54,6 +54,7 @@ STATUS: dict[type[Exception], tuple[HTTPStatus, str]] = {
     errors.TooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large"),
     errors.QuotaExceeded: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "quota_exceeded"),
     errors.ReadOnly: (HTTPStatus.FORBIDDEN, "read_only"),
+    errors.OverviewNeeded: (HTTPStatus.SERVICE_UNAVAILABLE, "overview_needed"),
     errors.OrderUnknown: (HTTPStatus.SERVICE_UNAVAILABLE, "order_unknown"),
     errors.StoreFull: (HTTPStatus.INSUFFICIENT_STORAGE, "store_full"),
     BodyBroken: (HTTPStatus.BAD_REQUEST, "body_broken"),
@@ -114,6 +115,8 @@ def _told(error: Exception, word: str) -> tuple[str, dict[str, Any]]:
         return str(error), {"parts": {str(number): [said] for number, said in error.parts.items()}}
     if isinstance(error, errors.QuotaExceeded):
         return str(error), {"nbytes": {"used": error.used, "asked": error.asked, "limit": error.limit}}
+    if isinstance(error, errors.OverviewNeeded):
+        return str(error), {"progress": round(error.done, 4)}
     if isinstance(error, LoginNeeded):
         return f"{error}: POST username and password to /account/authenticate/", {}
     if isinstance(error, DataError):

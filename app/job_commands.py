@@ -22,6 +22,7 @@ from storage.catalog import queue
 from storage.catalog.base import moment
 from storage.catalog.jobs import CANCELLED, DONE, FAILED, PAUSED, QUEUED, RUNNING, Job
 from storage.errors import NotFound, StorageError
+from storage.jobs.overview import ask_for_missing
 from storage.jobs.steps import FileProgress, steps
 from storage.jobs.worker import Worker
 from storage.progress import untold
@@ -62,12 +63,22 @@ def worker(with_parent: bool) -> None:
             soon = queue.next_moment(found.engine)
             if soon is not None and soon > moment():
                 found.wakes.send(after=soon - moment())
+            work()
+
+        def work() -> None:
             doing.drain()
+            try:
+                n_asked = ask_for_missing(found.engine, found.settings.overviews)
+            except SQLAlchemyError as error:  # the next sweep tries again
+                log.warning("overviews could not be asked for: %s", error)
+            else:
+                if n_asked:
+                    doing.drain()
 
         found.wake(found.settings.job_threads)
         sweep_soon = threading.Thread(target=sweep, daemon=True)
         sweep_soon.start()
-        found.wakes.listen(doing.drain, sweep, threads=found.settings.job_threads)
+        found.wakes.listen(work, sweep, threads=found.settings.job_threads)
 
 
 def one_worker(found: Services, progress: FileProgress = untold) -> Worker:
@@ -81,6 +92,7 @@ def one_worker(found: Services, progress: FileProgress = untold) -> Worker:
             progress,
             quota_nbytes=settings.limits.quota_nbytes,
             show_subject=settings.show_subject,
+            overviews=settings.overviews,
         ),
         lease=timedelta(seconds=settings.limits.lease_s),
         bulk_places=settings.job_threads - 1,

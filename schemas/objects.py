@@ -24,7 +24,7 @@ from schemas.numbers import plain
 from schemas.permalinks import object_permalink
 from storage.catalog import forms
 from storage.catalog.arrays import stored_array
-from storage.catalog.files import MISSING, READABLE
+from storage.catalog.files import MISSING, READABLE, Datafile
 from storage.catalog.find import child_types
 from storage.catalog.models import ALIASES, TYPES
 from storage.writing.given import Given
@@ -212,7 +212,16 @@ class DatafileDocumentSchema(Schema):
         if row.state not in (*READABLE, MISSING):
             return data | {"shape": None, "dtype": None, **stored}
         array = stored_array(row)
-        return data | {"shape": list(array.shape), "dtype": dtype_name(array.dtype), **stored}
+        form = {"shape": list(array.shape), "dtype": dtype_name(array.dtype)}
+        return data | form | stored | _overview(row)
+
+
+def _overview(row: Datafile) -> dict[str, Any]:
+    """Return what is told of an array once it has an overview."""
+    if row.overview is None:
+        return {"minimum": None, "maximum": None, "overview_entry": None}
+    ends = {name: None if (value := getattr(row, name)) is None else plain(value) for name in ("minimum", "maximum")}
+    return {**ends, "overview_entry": (row.overview_form or {}).get("finest")}
 
 
 SCHEMAS: dict[str, NeoSchema] = {

@@ -114,6 +114,27 @@ class StoreFull(StorageError):
     """The object store has no room."""
 
 
+class OverviewNeeded(StorageError):
+    """So many samples are asked in few points that an overview must be made first, which is under way.
+
+    Parameters
+    ----------
+    name : str
+        Of the array.
+    done : float
+        How far the overview is, 0 to 1.
+    """
+
+    def __init__(self, name: str, done: float) -> None:
+        how = "try again, or ask for a shorter stretch"
+        super().__init__(f"the overview of {name} is being made ({done:.0%} done); {how}")
+        self.done = done
+
+
+class OverviewGone(StorageError):
+    """The file of an overview is not in the store; it can be made anew."""
+
+
 class TooLarge(StorageError):
     """More bytes than the service takes at once."""
 

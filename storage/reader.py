@@ -13,8 +13,9 @@ from storage.answer import Answer, StoredArray
 from storage.downsample import Bins, Extrema, Part, Sums, entry_sizes, finest_entry, interleave, merged, part_of
 from storage.hdf5.chunk import Samples
 from storage.hdf5.dataset import DatasetReader, Plan
+from storage.overviews.array_form import is_reducible
 from storage.overviews.zoom import Zoom, overview_for
-from storage.ranges import MAX_GAP_NBYTES
+from storage.ranges import MAX_GAP_NBYTES, ByteRange
 from storage.side_by_side import ahead
 from storage.timings import Timings
 
@@ -35,6 +36,16 @@ FIRST_WINDOW_NBYTES = WINDOW_NBYTES // 2
 
 AHEAD_NBYTES = 12 * 1024 * 1024
 """Decoded bytes of the steps that are fetched and decoded while one is sent; at least one step is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ZoomPlan:
+    """What an answer by an overview will ask of the store."""
+
+    records: list[ByteRange]
+    """Of the file of the overview; one request each."""
+    samples: Plan
+    """Of the file of the array, at the ends of the selection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +98,22 @@ class Reader:
         bins = self._bins(answer)
         overview = overview_for(answer, bins)
         return None if overview is None else Zoom(answer, bins, overview, self.datasets.store, self.datasets.ahead)
+
+    def is_spared(self, answer: Answer) -> bool:
+        """Whether an overview would spare reading the samples of an answer, if there were one."""
+        request = answer.request
+        if request.points is None or not is_reducible(answer.array):
+            return False
+        return self._bins(answer).grain > 1 and (request.method != "stride" or request.is_sorted)
+
+    def plan_zoom(self, zoom: Zoom) -> ZoomPlan:
+        """Say what an answer by an overview would ask of the store, were nothing cached."""
+        records, runs = zoom.plan()
+        array = zoom.answer.array
+        columns, first = array.columns_of(zoom.answer.request.channels), array.first_row
+        wanted = [(first + start, first + stop) for start, stop in runs]
+        samples = self.datasets.plan(array.dataset, wanted, columns, zoom.answer.timings) if wanted else Plan(0, [])
+        return ZoomPlan(records, samples)
 
     def runs(self, array: StoredArray, runs: Sequence[tuple[int, int]], *, timings: Timings) -> list[Samples]:
         """Return the calibrated samples of a few short runs, fetched together."""

@@ -17,6 +17,7 @@ from storage.errors import FileDamaged, Missing, SelectionError
 from storage.hdf5.chunk_index import ChunkIndex, grid_of
 from storage.hdf5.filters import Filter
 from storage.hdf5.layout import Chunked, Contiguous, Dataset
+from storage.overviews.form import StoredOverview
 from storage.reader import Reader
 from storage.selection import RegularAxis, TimeAxis
 from storage.times import BLOCK_ROWS, IrregularAxis, TimeBlocks
@@ -47,7 +48,14 @@ def stored_array(datafile: Datafile) -> StoredArray:
         column=datafile.column,
         columns=None if datafile.columns is None else (datafile.columns[0], datafile.columns[1]),
         calibration=from_json(datafile.calibration),
+        overview=_overview(datafile),
     )
+
+
+def _overview(datafile: Datafile) -> StoredOverview | None:
+    if datafile.overview is None or datafile.overview_form is None:
+        return None
+    return StoredOverview.from_json(datafile.overview, datafile.overview_form)
 
 
 known_array = lru_cache(maxsize=KNOWN)(stored_array)

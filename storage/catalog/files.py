@@ -22,6 +22,13 @@ READABLE = (READY, CHECKING_ORDER)
 """Those in which samples can be read: whether times are sorted matters only to who asks by time."""
 
 
+OVERVIEW_ASKED = "asked"
+OVERVIEW_READY = "ready"
+OVERVIEW_LEFT_OUT = "left_out"
+OVERVIEW_FAILED = "failed"
+"""States of an overview."""
+
+
 class StoredFile(Base):
     """One file in the store, or a registered one wherever it lies."""
 
@@ -111,6 +118,15 @@ class Datafile(Owned, Base):
     calibration: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     """``gain``: list of one number or one per channel; ``offset``. Or ``coefficients`` and ``origin``, likewise."""
     channel_names: Mapped[list[str] | None] = mapped_column(JSON)
+    overview: Mapped[str | None] = mapped_column(String(64))
+    """Key of the file of its overview."""
+    overview_form: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """What that is made of, as ``StoredOverview`` tells it."""
+    overview_state: Mapped[str | None] = mapped_column(String(16), index=True)
+    """``asked``, ``ready``, ``left_out`` or ``failed``; None until somebody has looked whether it shall have one."""
+    minimum: Mapped[float | None]
+    maximum: Mapped[float | None]
+    """The smallest and the largest number of all channels, in its unit, once there is an overview."""
 
     file: Mapped[StoredFile] = relationship(StoredFile, lazy="joined")
     lies_in: Mapped[StoredFile | None] = relationship(

@@ -23,6 +23,7 @@ CHECK = "check"
 REGISTER = "register"
 ORDER = "order"
 IMPORT = "import"
+OVERVIEW = "overview"
 """Kinds of jobs."""
 
 URGENT = 0
@@ -31,6 +32,8 @@ LONG = 5
 """Priority of what somebody waits for, knowing that it takes its time: it is never in the way of what is urgent."""
 BULK = 10
 """Priority of one of many."""
+LATER = 20
+"""Priority of what nobody waits for yet."""
 
 
 class Job(Base):

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, delete, select
+from sqlalchemy import CursorResult, delete, select, update
 from sqlalchemy.orm import Session
 
 from storage.catalog.base import moment
@@ -22,6 +22,13 @@ REPLACED = timedelta(hours=1)
 def note(session: Session, keys: Collection[str]) -> None:
     """Note keys that are about to be written; to be committed before they are."""
     session.add_all(Leftover(key=key, remove_after=moment() + UNFINISHED) for key in keys)
+
+
+def keep(session: Session, keys: Collection[str]) -> bool:
+    """Keep noted keys for longer, while what will refer to them is still being made; return whether all were there."""
+    later = update(Leftover).where(Leftover.key.in_(keys), Leftover.remove_after > moment())
+    kept = session.execute(later.values(remove_after=moment() + UNFINISHED))
+    return cast(CursorResult[Any], kept).rowcount == len(keys)
 
 
 def strike_out(session: Session, keys: Collection[str]) -> None:

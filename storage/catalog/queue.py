@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,9 +12,10 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, CursorResult, Engine, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from storage.catalog import overviews
 from storage.catalog.base import moment
 from storage.catalog.files import CHECKING, READY, REFUSED, UPLOADED, Datafile
-from storage.catalog.jobs import CANCELLED, CHECK, DONE, FAILED, LONG, ORDER, PAUSED, QUEUED, RUNNING, Job
+from storage.catalog.jobs import CANCELLED, CHECK, DONE, FAILED, LONG, ORDER, OVERVIEW, PAUSED, QUEUED, RUNNING, Job
 from storage.errors import NotFound
 from storage.progress import Stopped
 
@@ -47,7 +48,9 @@ class Lease:
         return moment() + self.duration
 
 
-def claim(engine: Engine, lease: Lease, *, bulk: bool = True, batch: str | None = None) -> Job | None:
+def claim(
+    engine: Engine, lease: Lease, *, bulk: bool = True, batch: str | None = None, without: Collection[str] = ()
+) -> Job | None:
     """Take the next job, or one whose worker is dead; None where there is none.
 
     Parameters
@@ -58,9 +61,13 @@ def claim(engine: Engine, lease: Lease, *, bulk: bool = True, batch: str | None 
         Whether it may be one of many, for which nobody waits.
     batch : str, optional
         Only jobs of this batch.
+    without : collection of str
+        Kinds of jobs that it may not be.
     """
     now = moment()
     wanted = [] if bulk else [Job.priority < LONG]
+    if without:
+        wanted.append(Job.kind.not_in(without))
     if batch is not None:
         wanted.append(Job.batch == batch)
     with Session(engine.execution_options(writes=True), expire_on_commit=False) as session, session.begin():
@@ -140,6 +147,12 @@ def put_back(engine: Engine, lease: Lease, job_id: int, reason: str) -> timedelt
         job.state, job.worker, job.lease_until = QUEUED, None, None
         job.attempts, job.run_after, job.message = max(job.attempts - 1, 0), moment() + delay, reason
         return delay
+
+
+def note(engine: Engine, lease: Lease, job_id: int, options: dict[str, Any]) -> None:
+    """Write down how far a job is, for whoever goes on with it if it is not ended; raises Lost."""
+    with Session(engine.execution_options(writes=True)) as session, session.begin():
+        mine(session, lease, job_id).options = options
 
 
 def release(engine: Engine, held: Iterable[Lease]) -> None:
@@ -244,7 +257,9 @@ def _end(session: Session, job: Job, state: str, reason: str) -> None:
 
 
 def _tell_datafile(session: Session, job: Job, state: str, reason: str | None) -> None:
-    """Say in the datafile what became of its check, unless an earlier one succeeded."""
+    """Say in the datafile what became of its check, unless an earlier one succeeded, or of its overview."""
+    if job.kind == OVERVIEW and job.datafile_id is not None and state == REFUSED:
+        overviews.failed(session, job.datafile_id)
     if job.kind == CHECK:
         of_job = (Datafile.id == job.datafile_id, Datafile.state != READY)
         session.execute(update(Datafile).where(*of_job).values(state=state, reason=reason))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from os import SEEK_END
 from pathlib import PurePosixPath
@@ -20,7 +19,7 @@ from storage.catalog import find, leftovers, quota, short_indices
 from storage.catalog.base import ACTIVE
 from storage.catalog.files import StoredFile
 from storage.catalog.models import Block
-from storage.errors import Refused, StoreFull
+from storage.errors import Refused
 from storage.ingest import record, sidecars
 from storage.ingest.file_sets import Member
 from storage.ingest.found import Found
@@ -29,7 +28,7 @@ from storage.ingest.sandbox.importer import MAX_NAME, importer
 from storage.ingest.vendor import readers
 from storage.objectstore import ObjectStore
 from storage.stores.backend import Stat
-from storage.stores.folder import FULL
+from storage.temporary import temporary_file
 
 PIECE_NBYTES = 1 << 20
 CONVERTING = 0.9
@@ -111,7 +110,7 @@ def convert(
     QuotaExceeded, NotStored, FileChanged, StoreAway, StoreFull, SandboxAway
     """
     require_readers()
-    with _temporary_file() as content:
+    with temporary_file() as content:
         found, used = importer().convert(
             store,
             source.files,
@@ -128,18 +127,6 @@ def convert(
     stored = {path: sidecars.put(store, engine, found, path) for path in datasets}
     pins = {one.url: one.stat.pin for one in used}
     return Converted(source, found, stored, key, store.stat(key), sha256.hexdigest(), pins)
-
-
-@contextmanager
-def _temporary_file() -> Iterator[IO[bytes]]:
-    """Open a file without a name, so that nothing is left of it whoever is killed; raises StoreFull."""
-    try:
-        with tempfile.TemporaryFile() as content:
-            yield content
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        raise StoreFull("the worker's temporary folder has no room for it; TMPDIR names another") from error
 
 
 def is_current(session: Session, source: Source, owner: Owner) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, literal, select, union_all
 from sqlalchemy.orm import Session
 
-from storage.catalog import corrections, find
+from storage.catalog import corrections, find, overviews
 from storage.catalog.base import ACTIVE, ARCHIVED, new_guid, now
 from storage.catalog.files import CHECKING_ORDER, READY, Datafile, StoredFile
 from storage.catalog.models import TYPES
@@ -80,6 +80,8 @@ class Recording:
                 }
             told |= {"state": CHECKING_ORDER if array.source_path in unordered else READY, "reason": None}
             self._update(rows[array.source_path], {"source_path": array.source_path, **told}, self.content_changed)
+            if self.content_changed:
+                overviews.drop(self.session, [rows[array.source_path]])
         self._archive(known)
         self.session.flush()
         return {path: row.id for path, row in rows.items()}
@@ -155,6 +157,7 @@ class Recording:
         for row in rows.values():
             if row.current_state == ACTIVE:
                 row.current_state, row.last_modified = ARCHIVED, now()
+        overviews.drop(self.session, [row for row in rows.values() if isinstance(row, Datafile)])
 
 
 def retell(session: Session, file: StoredFile, owner_id: int | None, safety_level: int) -> None:

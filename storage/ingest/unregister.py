@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from storage.catalog import find, leftovers, orders, queue, short_indices
+from storage.catalog import find, leftovers, orders, overviews, queue, short_indices
 from storage.catalog.base import ACTIVE, ARCHIVED, new_guid, now
 from storage.catalog.files import Datafile, StoredFile
 from storage.catalog.models import TYPES
@@ -44,6 +44,8 @@ def unregister(engine: Engine, name: str) -> dict[str, int]:
         for row in record.rows_of(session, file):
             if row.current_state == ACTIVE:
                 row.current_state, row.guid, row.last_modified = ARCHIVED, new_guid(), now()
+            if isinstance(row, Datafile):
+                overviews.drop(session, [row])
         session.flush()
         short_indices.replace(session.connection(), gone, {})
         leftovers.doom(session, gone)

@@ -9,13 +9,15 @@ from functools import partial
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from storage.catalog.jobs import CHECK, IMPORT, ORDER, REGISTER, Job
+from storage.catalog.jobs import CHECK, IMPORT, ORDER, OVERVIEW, REGISTER, Job
 from storage.ingest.register import Options, register
 from storage.jobs.check import check_upload
 from storage.jobs.imports import import_recording
 from storage.jobs.order import check_order
+from storage.jobs.overview import make_overview
 from storage.jobs.worker import Held, NotYet, Outcome, Step
 from storage.objectstore import ObjectStore
+from storage.overviews.policy import OverviewPolicy
 from storage.progress import untold
 
 FileProgress = Callable[[str, str, int, int], None]
@@ -32,6 +34,7 @@ def steps(
     *,
     quota_nbytes: int = USUAL_QUOTA_NBYTES,
     show_subject: bool = False,
+    overviews: OverviewPolicy = OverviewPolicy(),  # noqa: B008 - it cannot be changed
 ) -> dict[str, Step]:
     """Return what is done for each kind of job.
 
@@ -45,6 +48,8 @@ def steps(
         What a user may store for whom the catalog says nothing else.
     show_subject : bool
         Whether what files say of the subject is told: as it is now, whatever it was when a job was queued.
+    overviews : OverviewPolicy
+        Which arrays have an overview.
     """
 
     def register_file(held: Held) -> Outcome:
@@ -71,5 +76,6 @@ def steps(
         REGISTER: register_file,
         CHECK: partial(check_upload, store, engine, quota_nbytes),
         ORDER: partial(check_order, store, engine),
+        OVERVIEW: partial(make_overview, store, engine, overviews),
         IMPORT: partial(import_recording, store, engine, quota_nbytes),
     }

@@ -18,7 +18,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from storage.catalog import queue
-from storage.catalog.jobs import LONG, Job
+from storage.catalog.jobs import LONG, OVERVIEW, Job
 from storage.catalog.queue import Lease, Lost
 from storage.errors import SandboxAway, StoreAway
 
@@ -26,6 +26,10 @@ log = logging.getLogger(__name__)
 
 RENEWALS = 3
 """Signs of life within the length of a lease."""
+
+
+WIDE = (OVERVIEW,)
+"""Kinds of jobs that take all processors: a worker does one of them at a time."""
 
 
 class NotYet(Exception):
@@ -87,6 +91,7 @@ class Worker:
         self._engine, self._steps, self._later = engine, steps, later
         self._lease = Lease(f"{socket.gethostname()[:32]}:{os.getpid()}:{secrets.token_hex(4)}", lease)
         self._bulk = threading.BoundedSemaphore(bulk_places)
+        self._wide = threading.BoundedSemaphore(1)
         self._held: dict[Lease, Held] = {}
         self._ended = threading.Event()
         self._alive = threading.Thread(target=self._renew, name="leases", daemon=True)
@@ -116,14 +121,15 @@ class Worker:
 
     def do_next(self, *, batch: str | None = None) -> Job | None:
         """Do the next job; return it as it was taken, None where there is none to take."""
-        with ExitStack() as place:
-            bulk = self._bulk.acquire(blocking=False)
-            if bulk:
-                place.callback(self._bulk.release)
-            job = queue.claim(self._engine, self._lease, bulk=bulk, batch=batch)
+        with ExitStack() as place, ExitStack() as wide:
+            bulk = _taken(self._bulk, place)
+            without = () if _taken(self._wide, wide) else WIDE
+            job = queue.claim(self._engine, self._lease, bulk=bulk, batch=batch, without=without)
             if job is not None:
                 if job.priority < LONG:
                     place.close()
+                if job.kind not in WIDE:
+                    wide.close()
                 self._do(Held(job, replace(self._lease, worker=job.worker or "")))
             return job
 
@@ -172,3 +178,11 @@ class Worker:
                 continue
             for lease in held.keys() - mine:
                 held[lease].lost.set()
+
+
+def _taken(places: threading.BoundedSemaphore, held: ExitStack) -> bool:
+    """Take a place, if there is one, until what holds it is closed."""
+    if not places.acquire(blocking=False):
+        return False
+    held.callback(places.release)
+    return True

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.answer import StoredArray
-from storage.calibration import quantity_dtype
-from storage.downsample import finest_entry
 from storage.hdf5.dataset import DatasetReader
+from storage.overviews.array_form import is_built_in
 from storage.overviews.entries import FOLD, Entries, entries_of
 from storage.overviews.form import BLOCK_CHANNELS, OverviewForm
 from storage.overviews.overview_file import OverviewFile
@@ -29,32 +28,6 @@ COARSENED_ENTRIES = 1 << 16
 """Entries that are made coarser at once."""
 N_AHEAD = 2
 """Windows that are read and decoded while one is reduced."""
-
-
-def is_reducible(array: StoredArray) -> bool:
-    """Whether an array has minima, maxima and means: whether its samples are one number, or one for each channel."""
-    return len(array.shape) <= 2 and array.dataset.dtype.kind in "biuf" and array.n_channels > 0
-
-
-def is_built_in(array: StoredArray) -> bool:
-    """Whether quantities are reduced rather than stored numbers, of which extrema and means tell nothing."""
-    return array.calibration is not None and not array.calibration.is_linear
-
-
-def form_of(array: StoredArray, *, coarser: int = 0, has_sums: bool = True) -> OverviewForm:
-    """Return what an overview of an array is made of.
-
-    Parameters
-    ----------
-    array : StoredArray
-    coarser : int
-        How many of the finest levels are left out.
-    has_sums : bool
-    """
-    stored = array.dataset.dtype.newbyteorder("<")
-    dtype = quantity_dtype(stored) if is_built_in(array) else stored
-    finest = finest_entry(array.n_channels) * FOLD**coarser
-    return OverviewForm(array.n_samples, array.n_channels, dtype, finest, has_sums)
 
 
 @dataclass(slots=True)

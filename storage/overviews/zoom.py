@@ -91,6 +91,13 @@ class Zoom:
             # Of sorted samples the first of a bin is its smallest: of the ends only the very first sample is wanted.
             yield _Group(edges, replace(cover, before=cover.before[-1:], after=()) if method == "stride" else cover)
 
+    @property
+    def nbytes_read(self) -> int:
+        """About how many bytes of records are read for it."""
+        form, grain = self.overview.form, self.bins.grain
+        nbytes = sum(form.record_nbytes(one, grain) for one in reading.METHODS[self.answer.request.method])
+        return (self.bins.stop - self.bins.start) // grain * len(self.channels) * nbytes
+
     def parts(self, read_samples: ReadSamples) -> Iterator[Part]:
         """Yield what bins are, group after group."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
-from storage.catalog import find, jobs, leftovers, permissions
+from storage.catalog import find, jobs, leftovers, overviews, permissions
 from storage.catalog.base import ACTIVE, ARCHIVED, moment, now
 from storage.catalog.files import Datafile, StoredFile
 from storage.catalog.jobs import Job
@@ -59,6 +59,7 @@ def _note_leftovers(session: Session, datafile: Datafile) -> None:
     shares = select(Datafile.id).where(Datafile.sidecar == datafile.sidecar, Datafile.current_state == ACTIVE)
     if datafile.sidecar is not None and session.scalar(shares.limit(1)) is None:
         leftovers.doom(session, [datafile.sidecar])
+    overviews.drop(session, [datafile])
     file: StoredFile = datafile.file
     if file.uploader_id is not None and not find.made_from(session, file.id):
         leftovers.doom(session, [file.name])

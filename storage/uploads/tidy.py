@@ -25,6 +25,7 @@ def find_stray(store: ObjectStore, engine: Engine) -> tuple[list[str], int]:
         known = (
             select(StoredFile.name),
             select(Datafile.sidecar).where(Datafile.sidecar.is_not(None)).distinct(),
+            select(Datafile.overview).where(Datafile.overview.is_not(None)),
             select(Upload.key),
             select(Leftover.key),
         )

@@ -9,18 +9,25 @@ from dataclasses import replace
 
 import h5py
 
-from storage.overviews.build import build, form_of, is_built_in
+from storage.overviews.array_form import form_of, is_built_in
+from storage.overviews.build import build
 from storage.overviews.form import StoredOverview
 from storage.overviews.overview_file import OverviewFile
 from tests.storage.stored import stored_array
+
+FILTERS = {"shuffle": True, "compression": "gzip", "compression_opts": 1}
 
 
 def stored(store, samples, *, chunks=None, path="signal", **more):
     """Store samples as a dataset of a file."""
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
-        filters = {"shuffle": True, "compression": "gzip", "compression_opts": 1} if chunks else {}
-        file.create_dataset(path, data=samples, chunks=chunks, **filters)
+        file.create_dataset(path, data=samples, chunks=chunks, **(FILTERS if chunks else {}))
+    return stored_content(store, content, path, **more)
+
+
+def stored_content(store, content, path="signal", **more):
+    """Store an HDF5 file; return the array of one of its datasets."""
     key = f"datafiles/aa/{secrets.token_hex(8)}.h5"
     store.put(key, content.getvalue())
     return stored_array(store, key, content.getvalue(), path, **more)

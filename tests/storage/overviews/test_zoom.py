@@ -15,6 +15,7 @@ from storage.downsample import Bins, entry_sizes, finest_entry
 from storage.objectstore import ObjectStore
 from storage.overviews import build as building
 from storage.overviews import zoom as zooming
+from storage.overviews.array_form import is_built_in
 from storage.selection import Selection
 from storage.timings import Timings
 from tests.storage.overviews.made import stored, with_overview
@@ -109,7 +110,7 @@ def test_points_by_overview_are_those_by_samples(store, reader, case, data):
 def _assert_extent(built, array, samples):
     """The extent is that of all samples, for each channel."""
     flat = samples.reshape(len(samples), -1).astype(samples.dtype.newbyteorder("="))
-    if building.is_built_in(array):
+    if is_built_in(array):
         flat = array.calibration.apply(flat, None).astype(array.dtype)
     np.testing.assert_array_equal(built.extent.minimum, np.fmin.reduce(flat, axis=0))
     np.testing.assert_array_equal(built.extent.maximum, np.fmax.reduce(flat, axis=0))
@@ -137,7 +138,7 @@ def _assert_same(reader, zoomed, array, samples, draw):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(zooming, "GROUP_NBYTES", draw(st.sampled_from([1, 1 << 12, 8 << 20])))
         got = read(reader, zoomed, start, stop, **more)
-    is_bent = scaled and building.is_built_in(array)
+    is_bent = scaled and is_built_in(array)
     if method == "extrema" or (samples.dtype.kind in "biu" and not is_bent):
         assert_same_bits(got, expected)
         return
