@@ -40,6 +40,10 @@ class Archive:
         self._flask("register", "--safety-level", "1", *rate, place, timeout_s=timeout_s)
         self._registered.append(recording)
 
+    def make_overviews(self, timeout_s: float = 1200) -> None:
+        """Make the overviews of all recordings."""
+        self._flask("overview", timeout_s=timeout_s)
+
     def contestant(
         self, name: str, recording: Recording, caches: dict[str, str], *, steps: int = 1, form: str = "hdf5"
     ) -> Contestant:

@@ -104,10 +104,29 @@ def writer_of_small_chunks(chunk: int, different: int) -> Callable[[Path, Record
     return write
 
 
+PROBE_CHANNELS, PROBE_CHUNK = 384, (40_960, 64)
+
+
+def write_probe(path: Path, recording: Recording) -> None:
+    """Write 384 channels of int16, as probes have them; of the chunks a few differ."""
+    rng = np.random.default_rng(SEED)
+    packed = [pack(rng.normal(0, 30, PROBE_CHUNK).astype("<i2")) for _ in range(5)]
+    with h5py.File(path, "w") as file:
+        packing = {"chunks": PROBE_CHUNK, "compression": "gzip", "shuffle": True}
+        dataset = file.create_dataset(DATASET, (recording.n_samples, PROBE_CHANNELS), "<i2", **packing)
+        number = 0
+        for start in range(0, recording.n_samples, PROBE_CHUNK[0]):
+            for channel in range(0, PROBE_CHANNELS, PROBE_CHUNK[1]):
+                dataset.id.write_direct_chunk((start, channel), packed[number % len(packed)])
+                number += 1
+
+
 CONTIGUOUS_SEEDS, CONTIGUOUS_PLACES = 20, 50
 
 HOUR = Recording("hour", 3600 * RATE, write_compressed)
 TEN_MINUTES = Recording("ten_minutes", 600 * RATE, write_contiguous)
 TEN_HOURS = Recording("ten_hours", 36_000 * RATE, write_contiguous)
+HUNDRED_HOURS = Recording("hundred_hours", 360_000 * RATE, write_contiguous)
+PROBE = Recording("probe", 120 * RATE, write_probe)
 MANY_CHUNKS = Recording("many_chunks", 105_000 * 4096, writer_of_small_chunks(4096, 97))
 MOST_CHUNKS = Recording("most_chunks", 1_300_000 * 1024, writer_of_small_chunks(1024, 997))

@@ -88,13 +88,13 @@ class Building:
         """Make all, strip after strip."""
         while self.n_done < self.array.n_samples:
             stop = min(self.n_done + self.strip_size, self.array.n_samples)
-            for channels in self._groups():
+            for channels in self.groups():
                 self._strip(self.n_done, stop, channels)
             self.n_done = stop
             yield
         self._coarsest()
 
-    def _groups(self) -> Iterator[slice]:
+    def groups(self) -> Iterator[slice]:
         """Yield the channels that are read together: all, or those of a column of large chunks."""
         dataset, n_channels = self.array.dataset, self.array.n_channels
         width = n_channels
@@ -107,7 +107,7 @@ class Building:
     def _strip(self, start: int, stop: int, channels: slice) -> None:
         """Make all levels of the samples of one strip that are no coarser than it."""
         size, finest = self.form.finest, []
-        for first, rows in self._windows(start, stop, channels):
+        for first, rows in self.windows(start, stop, channels):
             n_whole = len(rows) // size * size
             self.extent.widen(channels, _ends(rows[n_whole:]).astype(self.form.dtype))
             entries = entries_of(rows[:n_whole], size, with_sums=self.form.has_sums, as_dtype=self.form.dtype)
@@ -121,7 +121,7 @@ class Building:
             made = made.coarser(self.form.dtype, size)
             self.file.write(size, start // size, made, channels.start)
 
-    def _windows(self, start: int, stop: int, channels: slice) -> Iterator[tuple[int, NDArray[Any]]]:
+    def windows(self, start: int, stop: int, channels: slice) -> Iterator[tuple[int, NDArray[Any]]]:
         """Yield the first sample of each window and the windows: whole entries but for the last, (n, n_channels)."""
         array, size = self.array, self.form.finest
         is_all = channels == slice(0, array.n_channels)

@@ -88,7 +88,7 @@ def calibration_of(gains, shape):
 
 
 @given(case=arrays(), data=st.data())
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 def test_points_by_overview_are_those_by_samples(store, reader, case, data):
     seed, dtype, shape, kind, chunks, gains = case
     random = np.random.default_rng(seed)
@@ -105,6 +105,18 @@ def test_points_by_overview_are_those_by_samples(store, reader, case, data):
         _assert_extent(built, array, samples)
         for _ in range(6):
             _assert_same(reader, zoomed, array, samples, data.draw)
+
+
+@given(case=st.tuples(st.integers(0, 2**32), st.sampled_from(DTYPES), st.integers(10**6, 10**7)), data=st.data())
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+def test_long_ones_too(store, reader, case, data):
+    seed, dtype, n_samples = case
+    samples = samples_of(np.random.default_rng(seed), dtype, (n_samples,), data.draw(st.sampled_from(["plain", "odd"])))
+    array = stored(store, samples)
+    zoomed, _, built = with_overview(store, reader, array)
+    _assert_extent(built, array, samples)
+    for _ in range(4):
+        _assert_same(reader, zoomed, array, samples, data.draw)
 
 
 def _assert_extent(built, array, samples):
@@ -172,3 +184,29 @@ def test_overviews_are_used_wherever_bins_are_wide_enough(store, reader):
     lost = replace(zoomed, calibration=Polynomial(((0.0, 0.0, 1.0),)))
     answer = prepare(lost, ReadRequest(Selection(7, 99_999), 100, "mean"), Timings())
     assert reader.zoom(answer) is None  # it is of another calibration
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_of_sorted_times_the_first_of_each_bin(store, reader, data):
+    random = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    n_samples = data.draw(st.integers(512, 60_000))
+    dtype = data.draw(st.sampled_from(["<f8", ">f4", "<i8", "<u4"]))
+    times = np.sort(random.integers(0, data.draw(st.sampled_from([10, 10**9])), n_samples)).astype(dtype)
+    calibration = data.draw(st.sampled_from([None, Calibration((0.001,), -5.0), Calibration((-2.0,))]))
+    if calibration is not None and calibration.falls(None).all():
+        times = times[::-1]  # it is the times that never fall, not the numbers that are stored
+    array = stored(store, times, chunks=data.draw(st.sampled_from([None, (500,)])), calibration=calibration)
+    zoomed, _, built = with_overview(store, reader, array, has_sums=False)
+    assert {name for name, _ in zoomed.overview.offsets} == {"extrema"} and built.n_done == n_samples
+    for _ in range(4):
+        start = data.draw(st.integers(0, n_samples - 512))
+        stop = data.draw(st.integers(start + 512, n_samples))
+        points = data.draw(st.integers(1, max(1, (stop - start) // 512)))
+        doubled = data.draw(st.booleans())
+        more = {"points": points, "method": "stride", "is_sorted": True, "doubled": doubled}
+        if doubled:
+            more["points"] = 2 * points
+        answer = prepare(zoomed, ReadRequest(Selection(start, stop), **more), Timings())
+        assert reader.zoom(answer) is not None
+        assert_same_bits(read(reader, zoomed, start, stop, **more), read(reader, array, start, stop, **more))
