@@ -75,7 +75,8 @@ def drop(session: Session, rows: Iterable[Datafile]) -> None:
             keys.append(row.overview)
         if row.overview_state is not None:
             row.overview = row.overview_form = row.overview_state = row.minimum = row.maximum = None
-    leftovers.doom(session, keys)
+    if keys:
+        leftovers.doom(session, keys)
 
 
 def lose(session: Session, datafile_id: int) -> None:

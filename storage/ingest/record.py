@@ -19,6 +19,10 @@ SHARED = {name for model in TYPES.values() for name in model.several_parents}
 """Types of which an object can have several parents."""
 
 
+REDUCED = ("dtype", "dataset_shape", "first_row", "n_samples", "is_transposed", "columns", "column", "calibration")
+"""What of a datafile its overview and its extent were made of, besides its content."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sidecar:
     """What was stored beside a dataset."""
@@ -79,9 +83,12 @@ class Recording:
                     name: offset for name, offset in told["sidecar_offsets"].items() if name != "blocks"
                 }
             told |= {"state": CHECKING_ORDER if array.source_path in unordered else READY, "reason": None}
-            self._update(rows[array.source_path], {"source_path": array.source_path, **told}, self.content_changed)
-            if self.content_changed:
-                overviews.drop(self.session, [rows[array.source_path]])
+            row = rows[array.source_path]
+            if row.id is not None and (
+                self.content_changed or any(getattr(row, name) != told[name] for name in REDUCED)
+            ):
+                overviews.drop(self.session, [row])
+            self._update(row, {"source_path": array.source_path, **told}, self.content_changed)
         self._archive(known)
         self.session.flush()
         return {path: row.id for path, row in rows.items()}

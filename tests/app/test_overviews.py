@@ -274,3 +274,25 @@ def test_an_estimate_and_making_them_from_a_terminal(archive):
     before = row(archive).overview
     assert "made  1 overviews" in run(args=["overview", "--anew", "1"]).output
     assert row(archive).overview != before
+
+
+def test_another_meaning_of_the_same_numbers_is_another_extent(archive, tmp_path):
+    samples = noise(1_000_000)
+    samples[7], samples[8] = 2000, -1000
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_group("inner")["x"] = samples
+    mapping = "arrays: [{{dataset: /inner/x, type: analogsignal, sampling_rate: 20 kHz, units: uV, "
+    mapping += "calibration: {{gain: {}}}}}]"
+    run = archive.app.test_cli_runner().invoke
+    for gain, extent in ((1, [-1000, 2000]), (-0.5, [-1000, 500])):
+        (tmp_path / "map.yaml").write_text(mapping.format(gain))
+        said = run(
+            args=["register", "--safety-level", "1", "--map", str(tmp_path / "map.yaml"), str(tmp_path / "a.h5")]
+        )
+        assert said.exit_code == 0, said.output
+        assert info(archive, "/datafiles/1")["minimum"] is None
+        assert work(archive) == 1
+        fields = info(archive, "/datafiles/1")
+        assert [fields["minimum"], fields["maximum"]] == extent
+        points = archive.values("/datafiles/1?downsample=100&method=extrema")
+        assert [min(points), max(points)] == extent
