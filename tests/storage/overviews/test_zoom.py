@@ -210,3 +210,11 @@ def test_of_sorted_times_the_first_of_each_bin(store, reader, data):
         answer = prepare(zoomed, ReadRequest(Selection(start, stop), **more), Timings())
         assert reader.zoom(answer) is not None
         assert_same_bits(read(reader, zoomed, start, stop, **more), read(reader, array, start, stop, **more))
+
+
+def test_zeros_have_one_sign_however_samples_are_read(store, reader):
+    samples = np.tile(np.array([-0.0, 0.0, -0.0], "<f4"), 20_000)
+    array = stored(store, samples)
+    zoomed, _, _ = with_overview(store, reader, array)
+    for one in (array, zoomed):
+        assert not np.signbit(read(reader, one, 5, 59_000, points=100, method="extrema")).any()
