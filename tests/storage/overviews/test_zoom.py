@@ -212,9 +212,11 @@ def test_of_sorted_times_the_first_of_each_bin(store, reader, data):
         assert_same_bits(read(reader, zoomed, start, stop, **more), read(reader, array, start, stop, **more))
 
 
-def test_zeros_have_one_sign_however_samples_are_read(store, reader):
-    samples = np.tile(np.array([-0.0, 0.0, -0.0], "<f4"), 20_000)
+@pytest.mark.parametrize("pattern", [[0x80000000, 0, 0x80000000], [0x7FC00001, 0xFFC00002, 0x7FC00003]])
+def test_zeros_have_one_sign_and_nan_one_form_however_samples_are_read(store, reader, pattern):
+    samples = np.tile(np.array(pattern, "<u4"), 20_000).view("<f4")
     array = stored(store, samples)
     zoomed, _, _ = with_overview(store, reader, array)
     for one in (array, zoomed):
-        assert not np.signbit(read(reader, one, 5, 59_000, points=100, method="extrema")).any()
+        points = read(reader, one, 5, 59_000, points=100, method="extrema")
+        assert points.tobytes() == np.full(100, np.nan if np.isnan(samples[0]) else 0.0, "<f4").tobytes()
