@@ -28,7 +28,7 @@ from storage.ingest.places import url_of
 from storage.ingest.register import Options, Outcome
 from storage.ingest.vendor import known
 from storage.ingest.vendor.beginnings import beginning
-from storage.stores.backend import file_name
+from storage.stores.backend import file_name, is_unicode
 
 LOOK_S = 0.2
 """Between two looks at which jobs came to an end."""
@@ -120,7 +120,8 @@ def _folder(url: str) -> str:
 def _there(found: Services, folder: str) -> list[str]:
     """Return the names of the files in a folder, without those in folders below."""
     if folder.startswith("file://"):
-        return [path.name for path in Path(folder.removeprefix("file://") or "/").iterdir() if path.is_file()]
+        there = [path.name for path in Path(folder.removeprefix("file://") or "/").iterdir() if path.is_file()]
+        return [name for name in there if is_unicode(name)]
     return [file_name(url) for url in found.store.list(folder) if _folder(url) == folder]
 
 

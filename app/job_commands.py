@@ -22,6 +22,7 @@ from storage.catalog import queue
 from storage.catalog.base import moment
 from storage.catalog.jobs import CANCELLED, DONE, FAILED, PAUSED, QUEUED, RUNNING, Job
 from storage.errors import NotFound, StorageError
+from storage.ingest.found import written_out
 from storage.jobs.overview import ask_for_missing
 from storage.jobs.steps import FileProgress, steps
 from storage.jobs.worker import Worker
@@ -114,7 +115,7 @@ def list_jobs(states: Sequence[str], limit: int) -> None:
     with catalog_errors(), services().session() as session:
         found, total = queue.listing(session, states, limit=limit)
     for job in found:
-        click.echo(_told(job))
+        click.echo(written_out(_told(job)))
     click.echo(f"{len(found)} of {total} jobs" if len(found) < total else f"{total} jobs")
 
 

@@ -73,6 +73,7 @@ def tell_what_would_be_done(found: Services, places: Sequence[str], options: Opt
 
             n_threads = max(1, found.settings.job_threads - 1)
             result = dry_run(found.store, found.engine, files, options, threads=n_threads, progress=show)
+    missing = [url for url in missing if url not in result.moved_from]
     click.echo("\n".join(summary.of_dry_run(result, n_unchanged, missing)))
     if not n_unchanged and not missing and all(one.state == "refused" for one in result.outcomes):
         raise click.ClickException("nothing could be registered")

@@ -17,7 +17,14 @@ def temporary_file() -> Iterator[IO[bytes]]:
     try:
         with tempfile.TemporaryFile(buffering=0) as content:
             yield content
-    except OSError as error:
-        if error.errno not in FULL:
+    except Exception as error:
+        if not _is_of_no_room(error):
             raise
         raise StoreFull("the worker's temporary folder has no room for it; TMPDIR names another") from error
+
+
+def _is_of_no_room(error: BaseException | None) -> bool:
+    """Whether an error came of a full disk, whatever libhdf5 and h5py made of that."""
+    while error is not None and not (isinstance(error, OSError) and error.errno in FULL):
+        error = error.__context__
+    return error is not None

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from storage.catalog.base import ACTIVE, moment
 from storage.catalog.files import Datafile, StoredFile
-from storage.catalog.jobs import ORDER, QUEUED, REGISTER, RUNNING, Job
+from storage.catalog.jobs import CANCELLED, ORDER, PAUSED, QUEUED, REGISTER, RUNNING, Job
 
 GROUPED = 500
 """Values in one statement."""
@@ -25,13 +25,15 @@ class Known:
     pin: str | None
     options: dict[str, Any]
     is_missing: bool
+    identity: str | None = None
 
 
 def put(session: Session, urls: Sequence[str], options: Mapping[str, Any], batch: str) -> int:
     """Queue the registering of files, in this order; return how many of them were waiting already.
 
-    Files that wait to be registered in the same way, such as by a command that was killed, are not queued again but
-    taken over, with those that somebody does just now: nothing is done twice.
+    Files that wait to be registered, such as by a command that was killed, are not queued again but taken over, with
+    those that somebody does just now: nothing is done twice. What is told of them now counts, and of what is not told
+    now what was told then; who does one just now as it was told then does so in vain.
 
     Parameters
     ----------
@@ -40,16 +42,26 @@ def put(session: Session, urls: Sequence[str], options: Mapping[str, Any], batch
     options : mapping
     batch : str
     """
-    wanted = set(urls)
+    wanted, same = set(urls), {}
     waiting = select(Job.id, Job.subject, Job.options, Job.state).where(
         Job.kind == REGISTER, Job.state.in_((QUEUED, RUNNING))
     )
+    doubles = []
     # Locked in one order, as whoever ends a job locks it.
-    same = {
-        row.subject: row.id
-        for row in session.execute(waiting.order_by(Job.id).with_for_update())
-        if row.subject in wanted and row.options == options
-    }
+    for row in session.execute(waiting.order_by(Job.id.desc()).with_for_update()):
+        if row.subject not in wanted:
+            continue
+        if row.subject in same:
+            doubles.append(row.id)
+            continue
+        same[row.subject] = row.id
+        told = _over(options, row.options)
+        if told != row.options:
+            anew = {"options": told, "state": QUEUED, "worker": None, "lease_until": None}
+            session.execute(update(Job).where(Job.id == row.id).values(anew))
+    for ids in _grouped(doubles):
+        over = {"state": CANCELLED, "worker": None, "lease_until": None, "message": "overtaken"}
+        session.execute(update(Job).where(Job.id.in_(ids)).values(**over, date_finished=moment()))
     for ids in _grouped(sorted(same.values())):
         session.execute(update(Job).where(Job.id.in_(ids)).values(batch=batch))
         session.execute(update(Job).where(Job.id.in_(ids), Job.state == QUEUED).values(run_after=moment()))
@@ -60,13 +72,30 @@ def put(session: Session, urls: Sequence[str], options: Mapping[str, Any], batch
     return len(same)
 
 
+def _over(options: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options, completed by what was told before."""
+    told = {**options}
+    for name in ("owner", "safety_level"):
+        told[name] = before.get(name) if told.get(name) is None else told[name]
+    plain = before.get("plain", {})
+    told["plain"] = {**plain, **{name: value for name, value in told.get("plain", {}).items() if value is not None}}
+    return told
+
+
 def known_files(session: Session, urls: Sequence[str]) -> dict[str, Known]:
     """Return what is known of those files that were registered before."""
     found = {}
-    columns = (StoredFile.name, StoredFile.id, StoredFile.pin, StoredFile.options, StoredFile.missing_since)
+    columns = (
+        StoredFile.name,
+        StoredFile.id,
+        StoredFile.pin,
+        StoredFile.options,
+        StoredFile.missing_since,
+        StoredFile.identity,
+    )
     for names in _grouped(urls):
         for row in session.execute(select(*columns).where(StoredFile.name.in_(names))):
-            found[row.name] = Known(row.id, row.pin, row.options, row.missing_since is not None)
+            found[row.name] = Known(row.id, row.pin, row.options, row.missing_since is not None, row.identity)
     return found
 
 
@@ -100,3 +129,13 @@ def n_unfinished_orders(session: Session, batch: str) -> int:
 
 def _grouped(values: Sequence[Any]) -> list[Sequence[Any]]:
     return [values[first : first + GROUPED] for first in range(0, len(values), GROUPED)]
+
+
+def waiting_below(session: Session, url: str) -> list[str]:
+    """Return the files at a place and below it that wait to be registered."""
+    top = url.rstrip("/")
+    below = top if top.endswith(":") else f"{top}/"
+    waiting = select(Job.subject).where(Job.kind == REGISTER, Job.state.in_((QUEUED, RUNNING, PAUSED)))
+    like = Job.subject.startswith(below, autoescape=True) | (Job.subject == top)
+    found = session.scalars(waiting.where(like).order_by(Job.id))
+    return [one for one in found if one == top or one.startswith(below)]  # in SQLite LIKE knows no case

@@ -15,7 +15,7 @@ from storage.catalog import batches
 from storage.errors import StillWritten, StorageError
 from storage.ingest import file_sets, sidecars
 from storage.ingest.found import Found, Refusal
-from storage.ingest.moved import find_moved
+from storage.ingest.moved import find_moved, is_another
 from storage.ingest.register import Options, Outcome, State
 from storage.ingest.sandbox.sandbox import sandbox
 from storage.objectstore import ObjectStore
@@ -35,6 +35,8 @@ class DryRun:
     """Of those that were: what would become of them."""
     sidecar_nbytes: int = 0
     """Of those that were looked into."""
+    moved_from: list[str] = field(default_factory=list)
+    """Where files that would be moved were registered."""
     lasted_s: float = 0.0
 
     @property
@@ -78,11 +80,17 @@ def dry_run(
         told = options.over(before.options if before is not None else {})
         try:
             stat = file_sets.stat(store, one.name)
-            if before is not None and _is_current(before, stat, told):
+            if before is not None and not options.forget_corrections and _is_current(before, stat, told):
                 return Outcome(one.name, "unchanged"), 0
             found = sandbox().inspect(store, one.name, stat, told.plain)
+            if before is not None and is_another(before.identity, found.identity, was_asked=True):
+                before = None
             with Session(engine) as session:
-                moved = before is None and find_moved(session, store, one.name, found.identity, stat, options.owner)
+                moved = None
+                if before is None:
+                    moved = find_moved(session, store, one.name, found.identity, stat, options.owner)
+                if moved is not None:
+                    result.moved_from.append(moved.name)
         except StorageError as error:
             state: State = "waiting" if isinstance(error, StillWritten) else "refused"
             return Outcome(one.name, state, refusals=[Refusal(file_name(one.name), str(error))]), 0

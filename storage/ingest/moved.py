@@ -72,13 +72,21 @@ def _is_told(known: StoredFile, owner: str | None) -> bool:
     return owner is not None and owner == known.options.get("owner")
 
 
-def is_another(known: StoredFile, identity: str | None) -> bool:
-    """Whether what lies where a file was registered calls itself something else, and so is another recording."""
-    return known.identity is not None and known.identity != identity
+def is_another(known: str | None, identity: str | None, *, was_asked: bool) -> bool:
+    """Whether what lies where a file was registered calls itself something else, and so is another recording.
+
+    Parameters
+    ----------
+    known, identity : str, optional
+        What the one before, and the one now, call themselves.
+    was_asked : bool
+        Whether the one before was asked: versions of before did not.
+    """
+    return known != identity and (known is not None or was_asked)
 
 
 def set_aside(session: Session, known: StoredFile) -> None:
     """Give up the place of a file to another recording; what was made of it is missing until it turns up elsewhere."""
-    known.name = f"{known.name}#{known.id}"
-    session.flush()
     mark(session, [known.id])
+    known.name = f"{known.name}#replaced-{known.id}"
+    session.flush()

@@ -190,7 +190,7 @@ class _One:
         if file_sets.stat(self.store, self.url) != stat:
             raise FileChanged(f"{file_name(self.url)} was changed while it was read; register it again")
         with Session(self.engine) as session:
-            if known is not None and is_another(known, found.identity):
+            if known is not None and _is_another(known, found):
                 known = None
             moved = None if known else find_moved(session, self.store, self.url, found.identity, stat, self.told.owner)
         if known is None and moved is None and not found.objects:
@@ -202,7 +202,7 @@ class _One:
             orders.cancel(session, [self.url] if moved is None else [self.url, moved.name])
             self.require_wanted(session)
             there = find.stored_file(session, self.url, locked=True)
-            if there is not None and is_another(there, found.identity):
+            if there is not None and _is_another(there, found):
                 set_aside(session, there)
             was = _renamed(session, moved, self.url)
             counts = write(session, self.url, stat, self.told, found, stored, batch=self.batch)
@@ -269,6 +269,11 @@ def write(
     session.flush()
     orders.add(session, file, _unordered(found, datafiles), batch)
     return record.count(session, file)
+
+
+def _is_another(known: StoredFile, found: Found) -> bool:
+    was_asked = known.options.get("reader") == READER and known.pin is not None
+    return is_another(known.identity, found.identity, was_asked=was_asked)
 
 
 class Overtaken(StorageError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from storage.catalog import find, leftovers, orders, overviews, queue, short_indices
+from storage.catalog import batches, find, leftovers, orders, overviews, queue, short_indices
 from storage.catalog.base import ACTIVE, ARCHIVED, new_guid, now
 from storage.catalog.files import Datafile, StoredFile
 from storage.catalog.models import TYPES
@@ -18,7 +18,8 @@ def registered_at(engine: Engine, url: str) -> list[str]:
     """Return the registered files at a place and below it of which anything is active, or waits to be registered."""
     with Session(engine) as session:
         files = [one for one in known_below(session, url) if is_registered(one.name)]
-        return [one.name for one in files if _is_active(session, one)]
+        active = [one.name for one in files if _is_active(session, one)]
+        return list(dict.fromkeys([*active, *batches.waiting_below(session, url)]))
 
 
 def unregister(engine: Engine, name: str) -> dict[str, int]:

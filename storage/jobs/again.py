@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from storage.catalog import find
 from storage.catalog.base import moment
+from storage.catalog.files import Datafile, StoredFile
 from storage.catalog.jobs import PAUSED, QUEUED, REGISTER, RUNNING, Job
 from storage.stores.named import is_registered
 
@@ -36,6 +37,10 @@ def register_again(engine: Engine, name: str) -> bool:
         known = find.stored_file(session, name, locked=True)
         if known is None or known.pin is None:
             return False
+        main = session.scalar(select(Datafile.file_id).where(Datafile.lies_in_id == known.id).limit(1))
+        if main is not None and main != known.id:  # one of a recording of several, which is registered as a whole
+            known = session.get_one(StoredFile, main, with_for_update=True)
+            name = known.name
         ends = _ends_lately(session, name)
         if not ends:
             session.add(Job(kind=REGISTER, subject=name, options=known.options))
