@@ -18,6 +18,7 @@ from benchmarks.bench import Busy, opened
 
 ORDER = [
     "ceiling", "clients", "parts", "slices", "callers", "contiguous", "whole", "fairness", "index", "caches", "upload",
+    "overviews", "zoom",
 ]  # fmt: skip
 
 
