@@ -49,17 +49,6 @@ class UploadConverter(BaseConverter):
     regex = "[0-9a-f]{32}"
 
 
-COMMANDS = (
-    commands,
-    account_commands,
-    job_commands,
-    import_commands,
-    overview_commands,
-    unregistering,
-    checking,
-)
-
-
 def create_app(settings: Settings | None = None) -> Flask:
     """Return the application; without settings, those of the environment."""
     app = Flask(__name__, static_folder=None)
