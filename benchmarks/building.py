@@ -50,7 +50,7 @@ def main(what: str, path: Path) -> dict[str, float]:
         store, engine = ObjectStore(f"file://{folder}/store"), create_engine("sqlite://")
         Base.metadata.create_all(engine)
         array = array_of(store, path.resolve())
-        with dataset_reader(store, engine) as datasets:
+        with dataset_reader(store, engine, array) as datasets:
             file = OverviewFile(content if what == "build" else io.BytesIO(), form_of(array))
             building = Building(array, datasets, file)
             began_s = time.perf_counter()

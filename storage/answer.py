@@ -108,8 +108,13 @@ class Answer:
     @property
     def chunk_nbytes(self) -> int:
         """Decoded bytes of one chunk: what the shortest read holds in memory."""
-        layout = self.array.dataset.layout
-        return prod(layout.chunk_shape) * self.array.dataset.dtype.itemsize if isinstance(layout, Chunked) else 0
+        return chunk_nbytes(self.array)
+
+
+def chunk_nbytes(array: StoredArray) -> int:
+    """Return the decoded bytes of one chunk; 0 where there are none."""
+    layout = array.dataset.layout
+    return prod(layout.chunk_shape) * array.dataset.dtype.itemsize if isinstance(layout, Chunked) else 0
 
 
 def prepare(array: StoredArray, request: ReadRequest, timings: Timings) -> Answer:

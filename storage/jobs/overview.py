@@ -14,7 +14,7 @@ import numpy as np
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from storage.answer import StoredArray
+from storage.answer import StoredArray, chunk_nbytes
 from storage.cache import Cache
 from storage.calibration import AnyCalibration
 from storage.catalog import leftovers, overviews, queue, short_indices
@@ -116,7 +116,7 @@ class _Making:
 
     def made(self) -> Made:
         """Make all of it that no attempt before has made, and store it."""
-        with temporary_file() as content, dataset_reader(self.store, self.engine) as datasets:
+        with temporary_file() as content, dataset_reader(self.store, self.engine, self.array) as datasets:
             building = Building(self.array, datasets, OverviewFile(content, self.form))
             keys = self._restored(building)
             n_saved = building.n_done
@@ -185,8 +185,8 @@ class _Making:
 
 
 @contextmanager
-def dataset_reader(store: ObjectStore, engine: Engine) -> Iterator[DatasetReader]:
-    """Make a reader of its own for one job, with as many threads as there are processors."""
+def dataset_reader(store: ObjectStore, engine: Engine, array: StoredArray) -> Iterator[DatasetReader]:
+    """Make a reader for one job, with as many threads as there are processors, that keeps at least a chunk."""
 
     def short_index(key: str) -> bytes | None:
         with engine.connect() as connection:
@@ -197,7 +197,7 @@ def dataset_reader(store: ObjectStore, engine: Engine) -> Iterator[DatasetReader
         yield DatasetReader(
             store=store,
             indices=IndexSource(store, Cache(INDICES_NBYTES, lambda rows: rows.nbytes), short_index),
-            chunk_cache=Cache(CHUNKS_NBYTES, lambda chunk: chunk.nbytes),
+            chunk_cache=Cache(max(CHUNKS_NBYTES, chunk_nbytes(array)), lambda chunk: chunk.nbytes),
             decoders=SideBySide(n_processors, per_call=n_processors, name="decode"),
             ahead=ahead,
         )

@@ -21,7 +21,7 @@ from storage.timings import Timings
 WINDOW_NBYTES = 8 << 20
 """Decoded bytes that are read and reduced at once, or a row of chunks where that is more."""
 WIDE_NBYTES = 32 << 20
-"""Where a row of chunks is more, channels are read in groups, each as wide as a chunk."""
+"""Where a row of chunks is more, channels are read in groups, each as wide as a chunk; where a chunk is, in parts."""
 STRIP_NBYTES = 128 << 20
 """Decoded bytes of which all levels are made before the next are read."""
 COARSENED_ENTRIES = 1 << 16
@@ -128,7 +128,9 @@ class Building:
         wanted = None if is_all else tuple(range(channels.start, channels.stop))
         columns = array.columns_of(wanted)
         per_row = max(1, array.dataset.touched_nbytes(columns))
-        length = max(WINDOW_NBYTES // per_row, array.dataset.rows_per_chunk, size)
+        # Of chunks so large that two of them would be too much, one is kept, and read in parts.
+        is_large = array.dataset.rows_per_chunk * per_row > WIDE_NBYTES
+        length = max(WINDOW_NBYTES // per_row, 1 if is_large else array.dataset.rows_per_chunk, size)
         length -= length % size
         steps = [(first, min(first + length, stop)) for first in range(start, stop, length)]
 
@@ -140,6 +142,9 @@ class Building:
                 return array.calibration.apply(rows, wanted)
             return rows
 
+        if is_large:
+            yield from ((step[0], read(step)) for step in steps)
+            return
         for (first, _), rows in ahead(self.datasets.ahead, read, steps, n_ahead=N_AHEAD):
             yield first, rows
 

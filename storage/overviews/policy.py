@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from storage.answer import StoredArray
+from storage.answer import StoredArray, chunk_nbytes
 from storage.overviews.array_form import form_of, is_reducible
 from storage.overviews.form import OverviewForm
 
 MEBIBYTE = 1 << 20
+MAX_CHUNK_NBYTES = 64 * MEBIBYTE
+"""Decoded: of larger chunks, making an overview would take over 300 MB of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class OverviewPolicy:
         """Return what the overview of an array is made of; None where it has none."""
         nbytes = array.n_samples * array.n_channels * array.dataset.dtype.itemsize
         if not self.is_on or not is_reducible(array) or nbytes < self.from_nbytes:
+            return None
+        if chunk_nbytes(array) > MAX_CHUNK_NBYTES:
             return None
         form = form_of(array, coarser=self.coarser, has_sums=has_sums)
         return form if form.sizes else None

@@ -9,12 +9,15 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from storage.answer import StoredArray
 from storage.catalog import leftovers
 from storage.catalog.base import moment, new_guid
 from storage.catalog.files import Datafile
 from storage.catalog.jobs import OVERVIEW, Job
 from storage.catalog.uploads import Leftover
 from storage.errors import FileDamaged
+from storage.hdf5.chunk_index import ChunkIndex
+from storage.hdf5.layout import Chunked, Dataset
 from storage.jobs.overview import ask_for_missing, make_overview
 from storage.jobs.worker import Held
 from storage.objectstore import ObjectStore
@@ -23,6 +26,7 @@ from storage.overviews.array_form import form_of
 from storage.overviews.build import Building
 from storage.overviews.cover import Cover, Run
 from storage.overviews.overview_file import OverviewFile
+from storage.overviews.policy import OverviewPolicy
 from tests.archive import Archive
 from tests.storage.overviews.made import stored
 from tests.storage.stored import reader_of
@@ -107,3 +111,10 @@ def test_a_damaged_part_is_made_again(tmp_path, harm, monkeypatch):
         with pytest.raises(FileDamaged, match="a part of an overview is damaged"):
             checkpoints.restore(again, bad)
         assert again.n_done == n_done
+
+
+@pytest.mark.parametrize(("chunk", "has_one"), [(16 << 20, True), ((16 << 20) + 1, False)])
+def test_arrays_with_chunks_that_take_too_much_memory_have_none(chunk, has_one):
+    layout = Chunked((chunk,), (), ChunkIndex("sidecars/aa/a.h5", 0, 10))
+    array = StoredArray(Dataset("a", None, np.dtype("<f4"), (10 * chunk,), layout, bytes(4)), 0, 10 * chunk)
+    assert (OverviewPolicy().form(array, has_sums=True) is not None) == has_one
