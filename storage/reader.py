@@ -28,6 +28,9 @@ MAX_BINS = 1 << 16
 WINDOW_NBYTES = 2 * 1024 * 1024
 """Decoded bytes that one step of a long answer holds, or one row of chunks where that is more."""
 
+SHORT = 4
+"""Windows that are read as one for points, if there are no more."""
+
 SPREAD = 4
 """Times that which a window is where each channel is a range of its own to fetch."""
 
@@ -197,12 +200,13 @@ class Reader:
             dataset = answer.array.dataset
             gap_rows = MAX_GAP_NBYTES // max(1, dataset.bytes_between_rows) + 1
             per_bin = min(per_bin, max(dataset.rows_per_chunk, gap_rows))
-        return bins.groups(max(1, min(int(self._window_rows(answer) / per_bin), MAX_BINS)))
+        n_bins = bins.count if _is_short(answer) else int(self._window_rows(answer) / per_bin)
+        return bins.groups(max(1, min(n_bins, MAX_BINS)))
 
     def _pieces(self, answer: Answer, edges: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
         """Yield the run of samples of a group of bins; one bin that is longer than a window, in several."""
         start, stop = int(edges[0]), int(edges[-1])
-        step = self._window_rows(answer) if len(edges) == 2 else stop - start
+        step = self._window_rows(answer) if len(edges) == 2 and not _is_short(answer) else stop - start
         for first in range(start, stop, step):
             yield first, min(first + step, stop)
 
@@ -258,6 +262,11 @@ class Reader:
         """Whether the chunks of an answer stay cached; those of a whole recording would push out the rest."""
         nbytes = len(answer.request.selection) * answer.array.dataset.row_nbytes
         return nbytes <= self.datasets.chunk_cache.max_nbytes // 4
+
+
+def _is_short(answer: Answer) -> bool:
+    """Whether all samples of points are read at once, as they are few: then one round is enough for them."""
+    return answer.request.method != "stride" and answer.nbytes_read <= SHORT * WINDOW_NBYTES
 
 
 def _firsts(edges: NDArray[np.int64]) -> list[tuple[int, int]]:

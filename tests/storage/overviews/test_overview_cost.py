@@ -87,8 +87,8 @@ def ten_minutes(s3):
 def test_points_are_one_round_once_index_rows_are_known(s3, ten_minutes, method):
     store, array, samples = ten_minutes
     random = np.random.default_rng(5)
-    for n_seconds in (60, 600):
-        for _ in range(3):
+    for n_seconds in (10, 60, 600):
+        for _ in range(2):
             reader = reader_of(store, chunk_nbytes=0)
             start, stop = windows(random, len(samples), n_seconds)
             read(reader, array, start, start + 1)
@@ -102,6 +102,9 @@ def test_points_are_one_round_once_index_rows_are_known(s3, ten_minutes, method)
             assert rounds(s3.requests) == 1 and len(s3.requests) <= 24
             of_overview = [one for one in s3.requests if one.path.endswith(array.overview.key)]
             assert sum(one.nbytes for one in of_overview) <= 1_000_000
+            if n_seconds == 10:  # bins are too narrow for any level
+                assert not of_overview and sum(one.nbytes for one in s3.requests) <= 1_000_000 + 2 * CHUNK * 4
+                continue
             assert len(s3.requests) - len(of_overview) <= 2
             answer = prepare(array, ReadRequest(Selection(start, stop), 2000, method), Timings())
             plan = reader.plan_zoom(reader.zoom(answer))
