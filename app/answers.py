@@ -80,12 +80,16 @@ class ArrayAnswer:
         limit = services.settings.samples_nbytes
         if self.zoom is not None or not services.reader.is_spared(self.answer) or self.answer.nbytes_read <= limit:
             return
-        with services.transaction() as session:
-            done = overviews.hurry(session, self.datafile.id)
+        services.store.stat(self.answer.array.dataset.file)  # of what is gone no overview can be made
+        done = None
+        if self.answer.array.overview is None:  # else the one that there is does not serve for this
+            is_wanted = services.settings.overviews.form(self.answer.array, has_sums=True) is not None
+            with services.transaction() as session:
+                done = overviews.hurry(session, self.datafile.id, is_wanted=is_wanted)
         if done is None:
             nbytes = self.answer.nbytes_read
             reason = f"for these points {nbytes:,} bytes of samples would be read, more than {limit:,}"
-            raise TooLarge(f"{self.datafile.name} has no overview, and {reason}; ask for a shorter stretch")
+            raise TooLarge(f"{self.datafile.name} has no overview for this, and {reason}; ask for a shorter stretch")
         services.wake()
         raise OverviewNeeded(self.datafile.name, done)
 

@@ -13,6 +13,7 @@ from storage.catalog.files import (
     OVERVIEW_ASKED,
     OVERVIEW_FAILED,
     OVERVIEW_LEFT_OUT,
+    OVERVIEW_READY,
     READABLE,
     Datafile,
 )
@@ -50,14 +51,22 @@ def job_of(session: Session, datafile_id: int) -> Job | None:
     return session.scalar(select(Job).where(*unfinished).order_by(Job.id).limit(1))
 
 
-def hurry(session: Session, datafile_id: int) -> float | None:
+def hurry(session: Session, datafile_id: int, *, is_wanted: bool) -> float | None:
     """Let the overview that somebody waits for be made before others; return how far it is, None if it never will be.
 
-    The array need not have been looked at: then it is asked for.
+    Parameters
+    ----------
+    session : Session
+    datafile_id : int
+        Of an array that need not have been looked at: then its overview is asked for.
+    is_wanted : bool
+        Whether it shall have one, as the settings are now.
     """
     datafile = session.get(Datafile, datafile_id, with_for_update={"of": Datafile})
-    if datafile is None or datafile.overview_state in (OVERVIEW_LEFT_OUT, OVERVIEW_FAILED):
+    if datafile is None or not is_wanted or datafile.overview_state == OVERVIEW_FAILED:
         return None
+    if datafile.overview_state == OVERVIEW_READY:  # since the array was looked at
+        return 1.0
     job = job_of(session, datafile_id)
     if job is None:
         ask(session, datafile, priority=LONG)

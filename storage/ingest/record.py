@@ -84,11 +84,10 @@ class Recording:
                 }
             told |= {"state": CHECKING_ORDER if array.source_path in unordered else READY, "reason": None}
             row = rows[array.source_path]
-            if row.id is not None and (
-                self.content_changed or any(getattr(row, name) != told[name] for name in REDUCED)
-            ):
+            is_other = self.content_changed or any(getattr(row, name) != told[name] for name in REDUCED)
+            if row.id is not None and is_other:
                 overviews.drop(self.session, [row])
-            self._update(row, {"source_path": array.source_path, **told}, self.content_changed)
+            self._update(row, {"source_path": array.source_path, **told}, is_other)
         self._archive(known)
         self.session.flush()
         return {path: row.id for path, row in rows.items()}

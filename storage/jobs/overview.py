@@ -88,7 +88,7 @@ def make_overview(store: ObjectStore, engine: Engine, policy: OverviewPolicy, he
         made = making.made()
     except (FileChanged, NotStored) as error:
         register_again(engine, held.job.subject)
-        return _says(str(error))
+        return _fails(str(error))
     except (FileDamaged, StoreFull) as error:
         return _fails(str(error))
     return _writes(made, guid)

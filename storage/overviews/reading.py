@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from storage import range_reads
 from storage.downsample import Extrema, Part, Sums, halves, joined, reduced
-from storage.errors import NotStored, OverviewGone
+from storage.errors import FileChanged, NotStored, OverviewGone
 from storage.hdf5.chunk import Samples
 from storage.objectstore import ObjectStore
 from storage.overviews.cover import Run
@@ -66,7 +66,7 @@ def read(
     wanted = list(pieces(overview, runs, channels, method))
     try:
         contents = range_reads.fetch(store, overview.key, {one.place for one in wanted}, pin=None)
-    except NotStored as error:
+    except (NotStored, FileChanged) as error:  # FileChanged: it is shorter than it was
         raise OverviewGone("the overview of this array is gone from the store") from error
     found: dict[Run, Records] = {}
     number_of = {channel: number for number, channel in enumerate(channels)}

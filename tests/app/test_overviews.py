@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 
 import h5py
@@ -296,3 +297,63 @@ def test_another_meaning_of_the_same_numbers_is_another_extent(archive, tmp_path
         assert [fields["minimum"], fields["maximum"]] == extent
         points = archive.values("/datafiles/1?downsample=100&method=extrema")
         assert [min(points), max(points)] == extent
+
+
+def test_what_no_overview_serves_is_too_large_and_asks_for_none(scarce, tmp_path):
+    link = link_of(scarce.add("rat", noise(200_000, 40)))
+    asked = f"{link}?downsample=50"
+    assert scarce.get(asked).json["message_type"] == "overview_needed"
+    assert work(scarce) == 1 and scarce.get(asked).status_code == 200
+    for _ in range(3):
+        answer = scarce.get(f"{link}?downsample=200&entry=64")
+        assert answer.status_code == 413 and "no overview for this" in answer.json["message"]
+    assert work(scarce) == 0
+
+
+def test_another_meaning_while_it_is_made_is_another_array(scarce, tmp_path):
+    scarce.add("rat", noise(2_000_000))
+    found = scarce.services
+    ask_for_missing(found.engine, found.settings.overviews)
+    (job,) = jobs(scarce)
+    outcome = making.make_overview(found.store, found.engine, found.settings.overviews, making.Held(job, None))
+    scarce.register(scarce.folder / "rat.h5", sampling_rate=(20000, "Hz"), units="mV")
+    with Session(found.engine.execution_options(writes=True)) as session, session.begin():
+        before = session.get_one(Datafile, 1)
+        guid, before.calibration = before.guid, {"gain": [-0.5], "offset": 0.0}
+    scarce.register(scarce.folder / "rat.h5", sampling_rate=(20000, "Hz"), units="V")
+    assert row(scarce).guid != guid and row(scarce).calibration is None
+    with Session(found.engine.execution_options(writes=True)) as session, session.begin():
+        own = session.get_one(Job, job.id)
+        outcome(session, own)
+        assert own.message.startswith("overtaken")
+
+
+def test_what_was_left_out_is_made_once_the_settings_allow_it_and_somebody_asks(tmp_path, database_url):
+    variables = {"EPHYSTORE_DATABASE_URL": database_url, "EPHYSTORE_SAMPLES_MB": "1"}
+    archive = Archive(tmp_path, **variables, EPHYSTORE_OVERVIEWS="0")
+    link = link_of(archive.add("rat", noise(4_000_000)))
+    work(archive)
+    assert archive.get(f"{link}?downsample=100").status_code == 413
+    again = Archive(tmp_path, migrated=False, **variables)
+    assert again.get(f"{link}?downsample=100").json["message_type"] == "overview_needed"
+    assert work(again) == 1 and again.get(f"{link}?downsample=100").status_code == 200
+
+
+@pytest.mark.parametrize("length", [0, 100, 10_000])
+def test_one_that_was_cut_is_made_anew(archive, length):
+    fields = archive.add("rat", noise(2_000_000))
+    work(archive)
+    asked = f"{link_of(fields)}?downsample=100&method=extrema"
+    expected = archive.values(asked)
+    root = archive.services.store.root_url.removeprefix("file://")
+    os.truncate(f"{root}/{row(archive).overview}", length)
+    assert archive.get(asked).json["message_type"] == "overview_needed"
+    assert work(archive) == 1 and plan(archive, asked)["level"] and archive.values(asked) == expected
+
+
+def test_of_a_file_that_is_gone_no_overview_is_promised(scarce):
+    fields = scarce.add("rat", noise(2_000_000))
+    (scarce.folder / "rat.h5").unlink()
+    for _ in range(2):
+        assert scarce.get(f"{link_of(fields)}?downsample=100").status_code == 404
+    assert jobs(scarce) == []
