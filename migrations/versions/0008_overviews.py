@@ -13,8 +13,8 @@ def upgrade() -> None:
     op.add_column("datafile", sa.Column("overview", sa.String(64)))
     op.add_column("datafile", sa.Column("overview_form", sa.JSON()))
     op.add_column("datafile", sa.Column("overview_state", sa.String(16)))
-    op.add_column("datafile", sa.Column("minimum", sa.Float()))
-    op.add_column("datafile", sa.Column("maximum", sa.Float()))
+    op.add_column("datafile", sa.Column("minimum", sa.Double()))
+    op.add_column("datafile", sa.Column("maximum", sa.Double()))
     op.create_index("ix_datafile_overview_state", "datafile", ["overview_state"])
 
 

@@ -103,8 +103,8 @@ def _reduced(
 
 
 def _float_sums(runs: Values, axis: int) -> NDArray[np.float64]:
-    """Return sums in float64; of float64 in pairs, which numpy does by itself only along the last axis."""
-    if runs.dtype.itemsize < 8 or axis == runs.ndim - 1:
+    """Return sums in float64; of float64 in pairs, as numpy adds several values one after the other."""
+    if runs.dtype.itemsize < 8:
         return np.asarray(np.add.reduce(runs, axis=axis, dtype=np.float64))
     return pairwise_sum(np.moveaxis(runs, axis, 0))
 

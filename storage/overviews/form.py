@@ -101,10 +101,10 @@ def sum_dtype(dtype: np.dtype[Any], size: int) -> tuple[np.dtype[Any], int]:
     """Return dtype and number of the values that hold the sum of so many samples.
 
     Of integers it is exact, in the smallest type that cannot overflow; of those of 64 bits two values, of the upper
-    halves and of the lower ones. Of float16 it is float32, of other floats float64.
+    halves and of the lower ones. Of floats it is float64.
     """
     if dtype.kind == "f":
-        return np.dtype("<f4" if dtype.itemsize == 2 else "<f8"), 1
+        return np.dtype("<f8"), 1
     if dtype.itemsize == 8:
         return np.dtype("<i8"), 2
     low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)

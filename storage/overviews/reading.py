@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage import range_reads
-from storage.downsample import Extrema, Part, Sums, halves, joined, reduced
+from storage.downsample import Extrema, Part, Sums, float_sums, halves, joined, reduced
 from storage.errors import FileChanged, NotStored, OverviewGone
 from storage.hdf5.chunk import Samples
 from storage.objectstore import ObjectStore
@@ -133,7 +133,7 @@ def _total(sums: Samples, places: NDArray[np.int64], shape: tuple[int, ...], *, 
         high, low = (reduced(np.add, sums[..., half].reshape(-1, *shape), places) for half in (0, 1))
         return joined(high, low)
     if sums.dtype.kind == "f":
-        return reduced(np.add, sums.astype(np.float64).reshape(-1, *shape), places)
+        return float_sums(sums.astype(np.float64).reshape(-1, *shape), places)
     whole = sums.astype(np.int64).reshape(-1, *shape)
     if longest < 2**31:  # of integers of up to 32 bits
         return reduced(np.add, whole, places)

@@ -23,6 +23,8 @@ from storage.timings import Timings
 
 GROUP_NBYTES = 8 << 20
 """Records that are held at once."""
+ANY = (0, 1)
+"""One sample, where none is needed: so that it is noticed if the file is another one by now."""
 N_AHEAD = 2
 """Groups that are fetched while one is sent."""
 
@@ -104,14 +106,16 @@ class Zoom:
         def read(group: _Group) -> tuple[dict[Run, Records], list[Samples]]:
             # Only of what is read before the headers are sent can they tell where the time went.
             timings = self.answer.timings if group.edges[0] == self.bins.start else Timings()
-            samples = self.threads.submit(read_samples, group.samples) if group.samples else None
+            wanted = group.samples or ([ANY] if timings is self.answer.timings else [])
+            samples = self.threads.submit(read_samples, wanted) if wanted else None
             with timings.of("fetch"):
                 method = self.answer.request.method
                 records = reading.read(self.store, self.overview, group.runs, self.channels, method)
             if samples is None:
                 return records, []
             # No thread was free for it: waiting for one could be for ever, as this may be the last of them.
-            return records, read_samples(group.samples) if samples.cancel() else samples.result()
+            found = read_samples(wanted) if samples.cancel() else samples.result()
+            return records, found if group.samples else []
 
         for group, (records, samples) in ahead(self.threads, read, self.groups(), n_ahead=N_AHEAD):
             yield self._part(group, records, samples)
@@ -123,7 +127,7 @@ class Zoom:
             found = reading.pieces(self.overview, group.runs, self.channels, self.answer.request.method)
             places.append({one.place for one in found})
             samples += group.samples
-        return [part for wanted in places for part in reading.requests(wanted)], samples
+        return [part for wanted in places for part in reading.requests(wanted)], samples or [ANY]
 
     def _part(self, group: _Group, records: dict[Run, Records], samples: list[Samples]) -> Part:
         method, cover = self.answer.request.method, group.cover

@@ -357,3 +357,13 @@ def test_of_a_file_that_is_gone_no_overview_is_promised(scarce):
     for _ in range(2):
         assert scarce.get(f"{link_of(fields)}?downsample=100").status_code == 404
     assert jobs(scarce) == []
+
+
+def test_a_file_that_is_another_by_now_is_noticed_though_no_sample_is_needed(archive):
+    fields = archive.add("rat", noise(2_000_000))
+    work(archive)
+    asked = f"{link_of(fields)}?downsample=100&method=extrema"
+    assert plan(archive, asked)["level"] and archive.get(asked).status_code == 200
+    with h5py.File(archive.folder / "rat.h5", "r+") as file:
+        file["array"][0] = 5
+    assert archive.get(asked).status_code == 409

@@ -47,7 +47,7 @@ def samples_of(random, dtype, shape, kind):
     scale = {2: 1e3, 4: 1e30, 8: 1e250}[dtype.itemsize] if kind == "large" else 1.0
     found = (random.standard_normal(shape) * scale).astype(dtype)
     if kind == "constant":
-        found[...] = 0.1
+        found[...] = 1 + random.random()
     elif kind == "zeros":
         found[...] = random.choice([0.0, -0.0], shape)
     elif kind == "odd":
