@@ -21,6 +21,7 @@ from storage.catalog.arrays import stored_array
 from storage.catalog.base import ACTIVE
 from storage.catalog.files import OVERVIEW_LEFT_OUT, READABLE, Datafile
 from storage.catalog.jobs import DONE, Job
+from storage.catalog.uses import MAX_ID
 from storage.stores.backend import file_name
 
 SHOWN = 20
@@ -32,7 +33,7 @@ def install(app: Flask) -> None:
 
 
 @click.command("overview")
-@click.argument("ids", nargs=-1, type=click.IntRange(min=1), metavar="DATAFILE …")
+@click.argument("ids", nargs=-1, type=click.IntRange(1, MAX_ID), metavar="DATAFILE …")
 @click.option("--estimate", is_flag=True, help="Only tell what they would take; nothing is read or written.")
 @click.option("--anew", is_flag=True, help="Also those that there are, such as after a change of the settings.")
 @with_appcontext
@@ -45,6 +46,8 @@ def overview(ids: Sequence[int], estimate: bool, anew: bool) -> None:
     with catalog_errors():
         with found.session() as session:
             rows = _wanted(session, ids, anew=anew)
+            if missing := sorted(set(ids) - {row.id for row in _wanted(session, ids, anew=True)}):
+                raise click.ClickException(f"there is no array {', '.join(map(str, missing))}")
         if estimate:
             click.echo("\n".join(_estimate(found, rows)))
             return

@@ -98,6 +98,15 @@ def lose(session: Session, datafile_id: int) -> None:
 
 
 def failed(session: Session, datafile_id: int) -> None:
-    """Say that an array has no overview because making it was given up."""
+    """Say that an array has no overview because making it was given up; one that it had before stays."""
     asked = (Datafile.id == datafile_id, Datafile.overview_state == OVERVIEW_ASKED)
-    session.execute(update(Datafile).where(*asked).values(overview_state=OVERVIEW_FAILED))
+    session.execute(update(Datafile).where(*asked, Datafile.overview.is_(None)).values(overview_state=OVERVIEW_FAILED))
+    session.execute(
+        update(Datafile).where(*asked, Datafile.overview.is_not(None)).values(overview_state=OVERVIEW_READY)
+    )
+
+
+def asked_again(session: Session, datafile_id: int) -> None:
+    """Say that an overview that was given up is to be made after all."""
+    given_up = (Datafile.id == datafile_id, Datafile.overview_state == OVERVIEW_FAILED)
+    session.execute(update(Datafile).where(*given_up).values(overview_state=OVERVIEW_ASKED))

@@ -258,8 +258,9 @@ def _end(session: Session, job: Job, state: str, reason: str) -> None:
 
 def _tell_datafile(session: Session, job: Job, state: str, reason: str | None) -> None:
     """Say in the datafile what became of its check, unless an earlier one succeeded, or of its overview."""
-    if job.kind == OVERVIEW and job.datafile_id is not None and state == REFUSED:
-        overviews.failed(session, job.datafile_id)
+    if job.kind == OVERVIEW and job.datafile_id is not None:
+        tell = overviews.failed if state == REFUSED else overviews.asked_again
+        tell(session, job.datafile_id)
     if job.kind == CHECK:
         of_job = (Datafile.id == job.datafile_id, Datafile.state != READY)
         session.execute(update(Datafile).where(*of_job).values(state=state, reason=reason))
